@@ -1,0 +1,294 @@
+"""
+The life of an alert: pending, firing, blind, resolved; pure functions of what was seen and when.
+
+An inactive alert is simply absent. A *blind* alert fired when it could last be seen and cannot be
+seen now: it stays an alert, and no lack of an answer ever resolves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from watchdog.conditions import Truth, all_of, any_of, compare, explain, look_up, parse_term, show_value
+from watchdog.errors import ConditionError
+from watchdog.history import History
+from watchdog.model import NOTHING, AtLeast, Labels, Measure, SignalKey, Value
+from watchdog.rules import Clause, Rule, Severity, Watch, default_summary, is_term, placeholders
+
+REMEMBER_RESOLVED = timedelta(minutes=15)
+"""How long a resolved alert stays visible (Prometheus keeps it as long: ``resolvedRetention``)."""
+STEPS_BACK = 12
+"""At how many moments of its `for` a condition is checked when it is seen for the first time."""
+
+
+class State(StrEnum):
+    """Where an alert stands."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    BLIND = "blind"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What evaluating a watch brought: the answer, the figure and the words for it."""
+
+    truth: Truth
+    value: float | None = None
+    summary: str = ""
+    figures: tuple[str, ...] = ()
+    evidence: Mapping[str, object] = field(default_factory=lambda: NOTHING)
+    held_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing that is wrong, from the moment it was first true until it is forgotten."""
+
+    labels: Labels
+    state: State
+    active_since: datetime
+    last_true: datetime
+    summary: str = ""
+    runbook: str = ""
+    value: float | None = None
+    figures: tuple[str, ...] = ()
+    evidence: Mapping[str, object] = field(default_factory=lambda: NOTHING)
+    fired_at: datetime | None = None
+    resolved_at: datetime | None = None
+    blind_since: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the rule's name."""
+        return self.labels["alertname"]
+
+    @property
+    def service(self) -> str:
+        """Return the service it is about."""
+        return self.labels["service"]
+
+    @property
+    def severity(self) -> Severity:
+        """Return how much it matters."""
+        return Severity(self.labels["severity"])
+
+    @property
+    def firing(self) -> bool:
+        """Say whether it fires, seen or blind."""
+        return self.state in (State.FIRING, State.BLIND)
+
+
+Alerts = Mapping[Labels, Alert]
+
+
+def evaluate(
+    watches: Sequence[Watch], history: History, alerts: Alerts, now: datetime
+) -> dict[Labels, Alert]:
+    """Return what *alerts* become once every watch has been evaluated at *now*."""
+    after: dict[Labels, Alert] = {}
+    for watch in watches:
+        before = alerts.get(watch.labels)
+        alert = advance(before, find(watch, history, now), watch, now)
+        if alert is not None:
+            after[watch.labels] = alert
+    for labels, alert in alerts.items():
+        if labels not in after and alert.state is State.RESOLVED and not _forgotten(alert, now):
+            after[labels] = alert
+    return after
+
+
+def advance(alert: Alert | None, finding: Finding, watch: Watch, now: datetime) -> Alert | None:
+    """
+    Return what *alert* becomes once its rule gave *finding* at *now*.
+
+    A resolved alert stays for a while, so that it can be shown and its end be told.
+    """
+    rule = watch.rule
+    if finding.truth is Truth.UNKNOWN:
+        return _unseen(alert, now)
+    if finding.truth is Truth.FALSE:
+        return _untrue(alert, rule, now)
+    if alert is None or alert.state is State.RESOLVED:
+        since = min(now, finding.held_since or now)
+        alert = Alert(watch.labels, State.PENDING, active_since=since, last_true=now)
+    alert = replace(
+        alert,
+        last_true=now,
+        value=finding.value,
+        summary=finding.summary,
+        runbook=rule.runbook,
+        figures=finding.figures,
+        evidence=finding.evidence,
+        blind_since=None,
+    )
+    if alert.state is State.BLIND:
+        return replace(alert, state=State.FIRING)
+    if alert.state is State.PENDING and now - alert.active_since >= rule.for_:
+        return replace(alert, state=State.FIRING, fired_at=now)
+    return alert
+
+
+def _unseen(alert: Alert | None, now: datetime) -> Alert | None:
+    if alert is None or _forgotten(alert, now):
+        return None
+    if alert.state is State.FIRING:
+        return replace(alert, state=State.BLIND, blind_since=now)
+    return alert
+
+
+def _untrue(alert: Alert | None, rule: Rule, now: datetime) -> Alert | None:
+    if alert is None or alert.state is State.PENDING or _forgotten(alert, now):
+        return None  # it never fired, so nobody has to hear of it
+    if alert.state is State.RESOLVED:
+        return alert
+    if now - alert.last_true < rule.keep_firing_for:
+        return replace(alert, state=State.FIRING, blind_since=None)
+    return replace(alert, state=State.RESOLVED, resolved_at=now, blind_since=None)
+
+
+def _forgotten(alert: Alert, now: datetime) -> bool:
+    return alert.resolved_at is not None and now - alert.resolved_at > REMEMBER_RESOLVED
+
+
+# ---- finding -----------------------------------------------------------------------------------
+
+
+def find(watch: Watch, history: History, now: datetime) -> Finding:
+    """Evaluate *watch* at *now* and return the answer with its figures and evidence."""
+    answers = [_answer(clause, history, now) for clause in watch.clauses]
+    truth = all_of(answer.truth for answer in answers)
+    if truth is not Truth.TRUE:
+        return Finding(truth)
+    latest = history.latest[watch.lead]
+    evidence = dict(latest.evidence)
+    if latest.trouble is not None:
+        evidence["trouble"] = latest.trouble
+    elif unknown := [name for name, found in latest.values.items() if found is None]:
+        evidence.setdefault("unknown", unknown)
+    return Finding(
+        truth,
+        value=next((a.number for a in answers if a.number is not None), None),
+        summary=render(watch, history, now),
+        figures=tuple(
+            explain(clause.condition, answer.found)
+            for clause, answer in zip(watch.clauses, answers, strict=True)
+        ),
+        evidence=evidence,
+        held_since=_held_since(watch, history, now),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    truth: Truth
+    found: Value
+    signal: SignalKey
+    measure: Measure
+
+    @property
+    def number(self) -> float | None:
+        if isinstance(self.found, AtLeast):
+            return self.found.number
+        return None if isinstance(self.found, str) else self.found
+
+
+def _answer(clause: Clause, history: History, at: datetime) -> _Answer:
+    """Ask all signals of the clause; the one that decides it speaks for it."""
+    condition = clause.condition
+    answers = []
+    for signal, measure in clause.signals:
+        found = look_up(condition.term, signal, measure, history, at)
+        answers.append(
+            _Answer(
+                _applicable(condition.term.measure, signal, measure, history, found)
+                or compare(condition, found),
+                found,
+                signal,
+                measure,
+            )
+        )
+    truth = any_of(answer.truth for answer in answers)
+    return next(answer for answer in answers if answer.truth is truth)
+
+
+def _applicable(
+    name: str, signal: SignalKey, measure: Measure, history: History, found: Value
+) -> Truth | None:
+    """Return FALSE where a good look found that the measure does not apply at present, else None."""
+    if found is not None or measure.windowed or name == "known":
+        return None
+    latest = history.latest.get(signal)
+    if latest is None or latest.trouble is not None or latest.down is not None or name in latest.values:
+        return None
+    return Truth.FALSE
+
+
+def _held_since(watch: Watch, history: History, now: datetime) -> datetime | None:
+    """
+    Return since when the conditions demonstrably hold, at most `for` ago.
+
+    Asked only when the leading signal is seen for the first time: from then on the alert's own
+    state remembers. Ages tell it by themselves, counters through the history the source kept.
+    """
+    wait = watch.rule.for_
+    if not wait or history.first_at.get(watch.lead) != history.latest[watch.lead].at:
+        return None
+    since = now - wait
+    for clause in watch.clauses:
+        answer = _answer(clause, history, now)
+        if answer.measure.grows and answer.number is not None and clause.condition.op in (">", ">="):
+            assert isinstance(clause.condition.operand, float)
+            since = max(since, now - timedelta(seconds=answer.number - clause.condition.operand))
+        elif answer.measure.windowed:
+            back = (now - wait * step / STEPS_BACK for step in range(1, STEPS_BACK + 1))
+            held = now
+            for moment in back:
+                if _answer(clause, history, moment).truth is not Truth.TRUE:
+                    break
+                held = moment
+            since = max(since, held)
+        else:
+            return None
+    return since
+
+
+# ---- words -------------------------------------------------------------------------------------
+
+
+def render(watch: Watch, history: History, now: datetime) -> str:
+    """Return the rule's summary with labels and figures filled in; what cannot be told is "unknown"."""
+    text = watch.rule.summary or default_summary(watch.rule)
+    for name in placeholders(text):
+        text = text.replace("{" + name + "}", _fill(name, watch, history, now))
+    return text
+
+
+def _fill(name: str, watch: Watch, history: History, now: datetime) -> str:
+    if name in watch.labels:
+        return watch.labels[name]
+    if not is_term(name):
+        return ""
+    signal, _, rest = name.partition(".")
+    measure, _, window = rest.partition("[")
+    for offer in watch.offers.get(signal, ()):
+        try:
+            term, found = parse_term(signal, measure, window.rstrip("]") or None, {signal: offer.measures})
+        except ConditionError:
+            continue
+        shown = look_up(term, offer.key, found, history, now)
+        return show_value(shown, found.unit)
+    return "unknown"
+
+
+def failing(alerts: Alerts) -> frozenset[str]:
+    """Return the services that have a critical alert, pending ones included."""
+    return frozenset(
+        alert.service
+        for alert in alerts.values()
+        if alert.severity is Severity.CRITICAL and alert.state is not State.RESOLVED
+    )

@@ -1,0 +1,182 @@
+"""The values everything else is made of: labels, measures, readings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from types import MappingProxyType
+
+from watchdog.units import Unit
+
+FNV_OFFSET = 0xCBF29CE484222325
+FNV_PRIME = 0x100000001B3
+NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+class Labels(Mapping[str, str]):
+    """An immutable set of label names and values, sorted by name, hashable."""
+
+    __slots__ = ("_hash", "_pairs")
+
+    def __init__(self, *sources: Mapping[str, str], **labels: str) -> None:
+        merged: dict[str, str] = {}
+        for source in (*sources, labels):
+            merged.update(source)
+        self._pairs = dict(sorted(merged.items()))
+        self._hash = hash(tuple(self._pairs.items()))
+
+    def __getitem__(self, name: str) -> str:
+        return self._pairs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Labels):
+            return self._hash == other._hash and self._pairs == other._pairs
+        return isinstance(other, Mapping) and self._pairs == dict(other)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f'{name}="{value}"' for name, value in self._pairs.items()) + "}"
+
+    @property
+    def fingerprint(self) -> str:
+        """
+        Return the 16 hex digits under which Alertmanager knows this label set.
+
+        FNV-1a, 64 bits, over each name and value, every one followed by the byte 0xff
+        (prometheus/common, ``model.LabelSet.Fingerprint``).
+        """
+        total = FNV_OFFSET
+        for pair in self._pairs.items():
+            for text in pair:
+                for byte in (*text.encode(), 0xFF):
+                    total = ((total ^ byte) * FNV_PRIME) & 0xFFFFFFFFFFFFFFFF
+        return f"{total:016x}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """A number of which only a lower bound is known."""
+
+    number: float
+
+
+Value = float | str | AtLeast | None
+"""What a measure says: a number, a word, a lower bound, or None for *unknown*."""
+
+
+class Kind(Enum):
+    """How a measure comes about, and so whether it takes a window."""
+
+    VALUE = "value"  # the number now
+    WORD = "word"  # the word now
+    COUNTER = "counter"  # its increase over a window
+    RATIO = "ratio"  # one counter by another, over a window
+    SHARE = "share"  # the largest variant of a counter by a total, over a window
+    TOP = "top"  # the name of that variant
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """
+    One thing a signal can tell.
+
+    *parts* are the counters a RATIO, SHARE or TOP is made of; *words* are all words a WORD can
+    be (empty: any); *grows* says that the value, while nothing happens, grows with the clock.
+    """
+
+    kind: Kind
+    unit: Unit
+    help: str
+    parts: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    grows: bool = False
+
+    @property
+    def windowed(self) -> bool:
+        """Say whether the measure is taken over a window."""
+        return self.kind in (Kind.COUNTER, Kind.RATIO, Kind.SHARE, Kind.TOP)
+
+
+def value(help_: str, unit: Unit = Unit.NUMBER, *, grows: bool = False) -> Measure:
+    """Return a measure that is a number now."""
+    return Measure(Kind.VALUE, unit, help_, grows=grows)
+
+
+def seconds(help_: str, *, grows: bool = False) -> Measure:
+    """Return a measure that is a number of seconds now."""
+    return Measure(Kind.VALUE, Unit.SECONDS, help_, grows=grows)
+
+
+def word(help_: str, *words: str) -> Measure:
+    """Return a measure that is one of *words* now."""
+    return Measure(Kind.WORD, Unit.WORD, help_, words=words)
+
+
+def counter(help_: str) -> Measure:
+    """Return a measure that is a count over a window."""
+    return Measure(Kind.COUNTER, Unit.NUMBER, help_)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalKey:
+    """Which signal of which service: the identity under which readings are kept."""
+
+    service: str
+    kind: str
+    labels: Labels
+
+    def __str__(self) -> str:
+        return f"{self.service}/{self.kind}{self.labels!r}"
+
+
+Series = tuple[str, str]
+"""The name of a counter and its variant (``("reason", "no_position")``; the variant may be empty)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """
+    What a counter gained: *steps* of (when, how much) in order of time.
+
+    *since* is the moment from which on nothing was missed. A counter without steps still says
+    that nothing happened since then.
+    """
+
+    since: datetime
+    steps: tuple[tuple[datetime, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    What one look at a signal brought.
+
+    *values* holds a measure only where it applies now; None in it means *unknown*. *trouble*
+    says in one sentence why the look failed as a whole. *down* names the source that is away
+    when the failure is not this signal's own.
+    """
+
+    signal: SignalKey
+    at: datetime
+    values: Mapping[str, Value] = field(default_factory=dict)
+    counts: Mapping[Series, Counted] = field(default_factory=dict)
+    evidence: Mapping[str, object] = field(default_factory=lambda: NOTHING)
+    trouble: str | None = None
+    down: str | None = None
+
+    @property
+    def known(self) -> bool | None:
+        """Say whether every applicable measure has a value; None when the whole source is away."""
+        if self.down is not None:
+            return None
+        return self.trouble is None and all(v is not None for v in self.values.values())
