@@ -15,8 +15,8 @@ from enum import StrEnum
 from watchdog.conditions import Truth, all_of, any_of, compare, explain, look_up, parse_term, show_value
 from watchdog.errors import ConditionError
 from watchdog.history import History
-from watchdog.model import NOTHING, AtLeast, Labels, Measure, SignalKey, Value
-from watchdog.rules import Clause, Rule, Severity, Watch, default_summary, is_term, placeholders
+from watchdog.model import NOTHING, AtLeast, Labels, SignalKey, Value
+from watchdog.rules import Clause, Option, Rule, Severity, Watch, default_summary, is_term, placeholders
 
 REMEMBER_RESOLVED = timedelta(minutes=15)
 """How long a resolved alert stays visible (Prometheus keeps it as long: ``resolvedRetention``)."""
@@ -50,6 +50,7 @@ class Alert:
     """One thing that is wrong, from the moment it was first true until it is forgotten."""
 
     labels: Labels
+    signal: SignalKey
     state: State
     active_since: datetime
     last_true: datetime
@@ -115,7 +116,7 @@ def advance(alert: Alert | None, finding: Finding, watch: Watch, now: datetime) 
         return _untrue(alert, rule, now)
     if alert is None or alert.state is State.RESOLVED:
         since = min(now, finding.held_since or now)
-        alert = Alert(watch.labels, State.PENDING, active_since=since, last_true=now)
+        alert = Alert(watch.labels, watch.lead, State.PENDING, active_since=since, last_true=now)
     alert = replace(
         alert,
         last_true=now,
@@ -174,10 +175,7 @@ def find(watch: Watch, history: History, now: datetime) -> Finding:
         truth,
         value=next((a.number for a in answers if a.number is not None), None),
         summary=render(watch, history, now),
-        figures=tuple(
-            explain(clause.condition, answer.found)
-            for clause, answer in zip(watch.clauses, answers, strict=True)
-        ),
+        figures=tuple(explain(answer.option.condition, answer.found) for answer in answers),
         evidence=evidence,
         held_since=_held_since(watch, history, now),
     )
@@ -187,8 +185,7 @@ def find(watch: Watch, history: History, now: datetime) -> Finding:
 class _Answer:
     truth: Truth
     found: Value
-    signal: SignalKey
-    measure: Measure
+    option: Option
 
     @property
     def number(self) -> float | None:
@@ -198,34 +195,24 @@ class _Answer:
 
 
 def _answer(clause: Clause, history: History, at: datetime) -> _Answer:
-    """Ask all signals of the clause; the one that decides it speaks for it."""
-    condition = clause.condition
+    """Ask all options of the clause; the one that decides it speaks for it."""
     answers = []
-    for signal, measure in clause.signals:
-        found = look_up(condition.term, signal, measure, history, at)
-        answers.append(
-            _Answer(
-                _applicable(condition.term.measure, signal, measure, history, found)
-                or compare(condition, found),
-                found,
-                signal,
-                measure,
-            )
-        )
+    for option in clause:
+        found = look_up(option.condition.term, option.signal, option.measure, history, at)
+        applies = found is not None or _applicable(option, history)
+        truth = compare(option.condition, found) if applies else Truth.FALSE
+        answers.append(_Answer(truth, found, option))
     truth = any_of(answer.truth for answer in answers)
     return next(answer for answer in answers if answer.truth is truth)
 
 
-def _applicable(
-    name: str, signal: SignalKey, measure: Measure, history: History, found: Value
-) -> Truth | None:
-    """Return FALSE where a good look found that the measure does not apply at present, else None."""
-    if found is not None or measure.windowed or name == "known":
-        return None
-    latest = history.latest.get(signal)
-    if latest is None or latest.trouble is not None or latest.down is not None or name in latest.values:
-        return None
-    return Truth.FALSE
+def _applicable(option: Option, history: History) -> bool:
+    """Say whether a measure without a value is unknown; if not, a good look found it not to apply."""
+    name = option.condition.term.measure
+    latest = history.latest.get(option.signal)
+    if option.measure.windowed or name == "known" or latest is None or latest.trouble or latest.down:
+        return True
+    return name in latest.values
 
 
 def _held_since(watch: Watch, history: History, now: datetime) -> datetime | None:
@@ -241,10 +228,11 @@ def _held_since(watch: Watch, history: History, now: datetime) -> datetime | Non
     since = now - wait
     for clause in watch.clauses:
         answer = _answer(clause, history, now)
-        if answer.measure.grows and answer.number is not None and clause.condition.op in (">", ">="):
-            assert isinstance(clause.condition.operand, float)
-            since = max(since, now - timedelta(seconds=answer.number - clause.condition.operand))
-        elif answer.measure.windowed:
+        condition, measure = answer.option.condition, answer.option.measure
+        if measure.grows and answer.number is not None and condition.op in (">", ">="):
+            assert isinstance(condition.operand, float)
+            since = max(since, now - timedelta(seconds=answer.number - condition.operand))
+        elif measure.windowed:
             back = (now - wait * step / STEPS_BACK for step in range(1, STEPS_BACK + 1))
             held = now
             for moment in back:

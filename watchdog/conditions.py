@@ -175,7 +175,7 @@ def look_up(term: Term, signal: SignalKey, measure: Measure, history: History, a
         return None
     if term.signal == ANY_SIGNAL:
         return None if latest.known is None else float(latest.known)
-    if latest.trouble is not None or latest.down is not None:
+    if latest.trouble is not None or latest.down is not None or term.measure in latest.gaps:
         return None
     if not measure.windowed:
         return latest.values.get(term.measure)

@@ -90,10 +90,10 @@ class History:
                 known.gain(at.timestamp(), by, self.grain)
             known.forget(horizon)
 
-    def total(self, signal: SignalKey, name: str) -> float | None:
-        """Return all that *name* ever counted, or None if it was never looked at."""
-        steps = self._steps.get(signal, {}).get((name, ""))
-        return None if steps is None else steps.total
+    def totals(self, signal: SignalKey) -> dict[str, float]:
+        """Return all that each counter of *signal* ever counted."""
+        steps = self._steps.get(signal, {})
+        return {name: found.total for (name, variant), found in steps.items() if not variant}
 
     def increase(self, signal: SignalKey, name: str, window: timedelta, at: datetime) -> Value:
         """

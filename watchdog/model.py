@@ -163,7 +163,7 @@ class Reading:
 
     *values* holds a measure only where it applies now; None in it means *unknown*. *trouble*
     says in one sentence why the look failed as a whole. *down* names the source that is away
-    when the failure is not this signal's own.
+    when the failure is not this signal's own. *gaps* names counters that could not be read.
     """
 
     signal: SignalKey
@@ -173,10 +173,11 @@ class Reading:
     evidence: Mapping[str, object] = field(default_factory=lambda: NOTHING)
     trouble: str | None = None
     down: str | None = None
+    gaps: tuple[str, ...] = ()
 
     @property
     def known(self) -> bool | None:
         """Say whether every applicable measure has a value; None when the whole source is away."""
         if self.down is not None:
             return None
-        return self.trouble is None and all(v is not None for v in self.values.values())
+        return self.trouble is None and not self.gaps and all(v is not None for v in self.values.values())

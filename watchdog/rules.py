@@ -34,7 +34,7 @@ class Rule:
     """One named thing that can be wrong. *services* None means all; *off* says why it is switched off."""
 
     alert: str
-    when: tuple[Condition, ...]
+    when: tuple[tuple[Condition, ...], ...]  # all of these, of each any
     severity: Severity
     for_: timedelta = ZERO
     keep_firing_for: timedelta = ZERO
@@ -48,12 +48,17 @@ class Rule:
     @property
     def lead(self) -> str:
         """Return the signal kind that lends the alert its labels."""
-        return self.when[0].term.signal
+        return self.when[0][0].term.signal
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return all comparisons, whatever joins them."""
+        return tuple(condition for alternatives in self.when for condition in alternatives)
 
     @property
     def reach(self) -> timedelta:
         """Return how far back the rule looks, its `for` included."""
-        windows = [c.term.window for c in self.when if c.term.window] or [ZERO]
+        windows = [c.term.window for c in self.conditions if c.term.window] or [ZERO]
         return max(windows) + self.for_
 
 
@@ -66,11 +71,16 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Clause:
-    """A condition of a watch with the signals that can satisfy it, each with its measure."""
+class Option:
+    """One way to satisfy a clause: a condition on one signal, and the measure it asks for."""
 
     condition: Condition
-    signals: tuple[tuple[SignalKey, Measure], ...]
+    signal: SignalKey
+    measure: Measure
+
+
+Clause = tuple[Option, ...]
+"""What one item of `when` comes to on the signals of a service: any of its options suffices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +152,7 @@ def _why_dead(rule: Rule, reasons: Sequence[str]) -> str:
     telling = [r for r in reasons if "has no" not in r]
     if telling:
         return telling[0]
-    kinds = ", ".join(dict.fromkeys(c.term.signal for c in rule.when))
+    kinds = ", ".join(dict.fromkeys(c.term.signal for c in rule.conditions))
     return f"no service it applies to has the signal {kinds}" if reasons else "it applies to no service"
 
 
@@ -153,29 +163,40 @@ def _watch(rule: Rule, service: str, kinds: Mapping[str, Sequence[Offer]]) -> tu
     reason = ""
     for lead in everything if rule.lead == ANY_SIGNAL else kinds.get(rule.lead, ()):
         clauses: list[Clause] = []
-        for condition in rule.when:
-            kind = condition.term.signal
-            candidates = [lead] if kind in (rule.lead, ANY_SIGNAL) else kinds.get(kind, ())
-            if not candidates:
-                reason = f"has no signal {kind}"
+        for alternatives in rule.when:
+            options, reason = _options(alternatives, rule, lead, kinds)
+            if not options:
                 break
-            able = tuple(
-                (offer.key, measure)
-                for offer in candidates
-                if (measure := find_measure(condition.term.measure, {**offer.measures, "known": KNOWN}))
-            )
-            if not able:
-                reason = f"{kind} does not offer {condition.term.measure} as it is configured"
-                break
-            clauses.append(Clause(condition, able))
+            clauses.append(options)
         else:
             shown = {kind: tuple(offers) for kind, offers in kinds.items()} | {rule.lead: (lead,)}
-            watches.append(
-                Watch(rule, service, alert_labels(rule, lead.key), tuple(clauses), lead.key, shown)
-            )
+            labels = alert_labels(rule, lead.key)
+            watches.append(Watch(rule, service, labels, tuple(clauses), lead.key, shown))
     if not watches and not reason:
         reason = f"has no signal {rule.lead}"
     return watches, "" if watches else reason
+
+
+def _options(
+    alternatives: Sequence[Condition], rule: Rule, lead: Offer, kinds: Mapping[str, Sequence[Offer]]
+) -> tuple[Clause, str]:
+    """Return the options for one item of `when`, or the reason why there are none."""
+    options: list[Option] = []
+    reason = ""
+    for condition in alternatives:
+        kind, name = condition.term.signal, condition.term.measure
+        candidates = [lead] if kind in (rule.lead, ANY_SIGNAL) else kinds.get(kind, ())
+        able = [
+            Option(condition, offer.key, measure)
+            for offer in candidates
+            if (measure := find_measure(name, {**offer.measures, "known": KNOWN}))
+        ]
+        options += able
+        if not candidates:
+            reason = f"has no signal {kind}"
+        elif not able:
+            reason = f"{kind} does not offer {name} as it is configured"
+    return tuple(options), reason
 
 
 def alert_labels(rule: Rule, signal: SignalKey) -> Labels:
@@ -210,6 +231,5 @@ def is_term(name: str) -> bool:
 
 def default_summary(rule: Rule) -> str:
     """Return the sentence for a rule without one: the condition itself, with its figures."""
-    terms = [c for c in rule.when if c.term.signal != ANY_SIGNAL]
-    figures = ", ".join(f"{c.term} is {{{c.term}}}" for c in terms)
-    return f"{{service}}: {figures}" if figures else "{service}: " + " and ".join(map(str, rule.when))
+    terms = dict.fromkeys(str(c.term) for c in rule.conditions if c.term.signal != ANY_SIGNAL)
+    return "{service}: " + (", ".join(f"{term} is {{{term}}}" for term in terms) or rule.alert)

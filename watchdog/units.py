@@ -60,7 +60,7 @@ def parse_number(text: str, unit: Unit) -> float:
     if unit is Unit.RATIO and re.fullmatch(r"\d+(\.\d+)?\s*%", stripped):
         return float(stripped.rstrip("% ")) / 100
     if unit is Unit.BYTES and (match := _SIZE.fullmatch(stripped)):
-        return float(match[1]) * BYTES[match[2]]
+        return float(match[1]) * float(BYTES[match[2]])
     wanted = {
         Unit.RATIO: "a percentage like 10% or a share like 0.1",
         Unit.BYTES: "a size like 512MiB",

@@ -6,8 +6,10 @@ Everything lives in a temporary directory and on a free loopback port, nothing i
 for keeps, and the server dies with the process that started it, however that one ends.
 """
 
+import contextlib
 import importlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -21,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 HOST = "127.0.0.1"
+PORTS = range(20_000, 32_000)
 READY_WITHIN_SECONDS = 10.0
 STOP_WITHIN_SECONDS = 2.0
 PORT_ATTEMPTS = 5
@@ -59,10 +62,16 @@ def tethered(argv: Sequence[str]) -> list[str]:
 
 
 def free_port() -> int:
-    """Return a loopback port on which nobody listens right now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """
+    Return a loopback port on which nobody listens right now.
+
+    It lies below those that the kernel hands to clients: one of them might take it before it is bound.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 @dataclass

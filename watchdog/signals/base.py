@@ -17,10 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from typing_extensions import Annotated
 
 from watchdog.model import Labels, Measure, Reading, SignalKey
 from watchdog.units import parse_duration
@@ -38,6 +37,9 @@ class Refused(str):
         """Return the first word of the error, Redis' own name for it."""
         return self.partition(" ")[0]
 
+
+LATENCY: Command = ("@latency",)
+"""A question to the reader itself: how many seconds did its last PING take?"""
 
 Reply = Any
 Look = Generator[Sequence[Command], Sequence[Reply], Reading]
@@ -70,46 +72,37 @@ class SignalConfig(BaseModel):
 ConfigT = TypeVar("ConfigT", bound=SignalConfig)
 
 
-@runtime_checkable
-class RedisSignal(Protocol):
-    """A signal that is read from Redis."""
-
-    key: SignalKey
-
-    def look(self, now: datetime) -> Look:
-        """Ask and answer; see the module's docstring."""
-        ...
-
-
-@runtime_checkable
-class LocalSignal(Protocol):
-    """A signal that is read from this machine or over HTTP; its look may block."""
-
-    key: SignalKey
-
-    def look_here(self, now: datetime) -> Reading:
-        """Look once; raise CollectError with one sentence if that is impossible."""
-        ...
-
-
-class Remembering(Protocol):
-    """A signal that carries something from one process to the next."""
-
-    def memory(self) -> Mapping[str, Any]:
-        """Return what to remember, as JSON."""
-        ...
-
-    def remember(self, memory: Mapping[str, Any]) -> None:
-        """Take back what an earlier process remembered."""
-        ...
-
-
-class SignalType(Protocol):
-    """What an entry of `SIGNALS` has to be."""
+class Signal(Generic[ConfigT]):
+    """One configured signal of one service; see the module's docstring."""
 
     MEASURES: ClassVar[Mapping[str, Measure]]
     Config: ClassVar[type[SignalConfig]]
 
-    def __call__(self, key: SignalKey, config: Any, keep: timedelta) -> RedisSignal | LocalSignal:
-        """Build the signal; *keep* is how far back rules look, to fill in at the first look."""
-        ...
+    def __init__(self, key: SignalKey, config: ConfigT, keep: timedelta) -> None:
+        """Build it for *key*; *keep* is how far back rules look, to be filled in at the first look."""
+        self.key = key
+        self.config = config
+        self.keep = keep
+
+    def memory(self) -> Mapping[str, Any]:
+        """Return what the next process should know, as JSON."""
+        return {}
+
+    def remember(self, memory: Mapping[str, Any]) -> None:
+        """Take back what an earlier process gave as its memory."""
+
+
+class RedisSignal(Signal[ConfigT]):
+    """A signal that is read from Redis."""
+
+    def look(self, now: datetime) -> Look:
+        """Yield commands, get their replies, return the Reading; CollectError if that is impossible."""
+        raise NotImplementedError
+
+
+class LocalSignal(Signal[ConfigT]):
+    """A signal that is read from this machine or over HTTP; its look may block."""
+
+    def look_here(self, now: datetime) -> Reading:
+        """Look once; raise CollectError with one sentence if that is impossible."""
+        raise NotImplementedError

@@ -1,0 +1,335 @@
+"""The unit signal on what systemctl was recorded to say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from watchdog.errors import CollectError
+from watchdog.model import AtLeast, Counted, Reading, SignalKey, Value
+from watchdog.signals.unit import Unit, UnitConfig, exit_name, parse_time, show
+
+NOW = datetime(2026, 2, 19, 1, 50, 25, tzinfo=UTC)
+SERVICE = "quantum-rl-trainer.service"
+TIMER = "quantum-policy-refresh.timer"
+STARTED = "ActiveEnterTimestamp=Thu_2026-02-19_00:00:00_UTC"
+
+
+class FakeSystemctl:
+    """A systemctl on PATH that prints what it is told to, and notes what it was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.runs('cat "$0.said"')
+
+    def runs(self, command: str) -> None:
+        """Let it run *command* from now on."""
+        script = self.folder / "systemctl"
+        script.write_text(f'#!/bin/sh\necho "TZ=$TZ $*" > "$0.asked"\n{command}\n')
+        script.chmod(0o755)
+
+    def says(self, properties: str) -> None:
+        """Let it print *properties*, one a line; an underscore stands for a blank."""
+        lines = [p.replace("_", " ") if "=" in p else p for p in properties.split()]
+        (self.folder / "systemctl.said").write_text("".join(f"{line}\n" for line in lines))
+
+    @property
+    def asked(self) -> str:
+        """Return what it was last asked."""
+        return (self.folder / "systemctl.asked").read_text().strip()
+
+
+@pytest.fixture
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSystemctl:
+    """Return a systemctl that stands before the machine's own on PATH."""
+    fake = FakeSystemctl(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{fake.folder}{os.pathsep}{os.environ['PATH']}")
+    return fake
+
+
+def unit(name: str = SERVICE, **keys: object) -> Unit:
+    """Return the signal for *name*."""
+    config = UnitConfig.model_validate({"name": name, **keys})
+    return Unit(SignalKey("rl_trainer", "unit", config.labels()), config, timedelta(hours=1))
+
+
+def lives(systemctl: FakeSystemctl, moments: Sequence[str]) -> list[Reading]:
+    """Return the readings of a unit that shows *moments*, a minute apart."""
+    looked = []
+    signal = unit()
+    for minute, said in enumerate(moments):
+        systemctl.says(said)
+        looked.append(signal.look_here(NOW + timedelta(minutes=minute)))
+    return looked
+
+
+TOLD = [
+    (
+        "restart loop of a script without execute bit",
+        "LoadState=loaded ActiveState=activating SubState=auto-restart Result=exit-code ExecMainStatus=203"
+        " NRestarts=30206 UnitFileState=enabled",
+        "activating/auto-restart 0 1 203 exit-code",
+        "203/EXEC",
+    ),
+    (
+        "flapping between polls",
+        "LoadState=loaded ActiveState=active SubState=running Result=success ExecMainStatus=0 NRestarts=16699"
+        " UnitFileState=enabled",
+        "active 1 1 0 success",
+        "0",
+    ),
+    (
+        "library run as a service",
+        "LoadState=loaded ActiveState=failed SubState=failed Result=start-limit-hit ExecMainStatus=0"
+        " NRestarts=5 UnitFileState=enabled",
+        "failed 0 1 0 start-limit-hit",
+        "0",
+    ),
+    (
+        "killed at its memory limit",
+        "LoadState=loaded ActiveState=failed SubState=failed Result=oom-kill ExecMainStatus=9 NRestarts=0"
+        " UnitFileState=enabled",
+        "failed 0 1 9 oom-kill",
+        "9/KILL",
+    ),
+    (
+        "dead for ten days although enabled",
+        "LoadState=loaded ActiveState=inactive SubState=dead Result=success ExecMainStatus=0 NRestarts=0"
+        " UnitFileState=enabled",
+        "inactive 0 1 0 success",
+        "0",
+    ),
+    (
+        "started by others only",
+        "LoadState=loaded ActiveState=inactive SubState=dead Result=success ExecMainStatus=0 NRestarts=0"
+        " UnitFileState=static",
+        "inactive 0 0 0 success",
+        "0",
+    ),
+    (
+        "misspelt name",
+        "LoadState=not-found ActiveState=inactive SubState=dead Result=success ExecMainStatus=0 NRestarts=0"
+        " UnitFileState=",
+        "not-found 0 ? - -",
+        "0",
+    ),
+    (
+        "runs on after its file was deleted",
+        "LoadState=not-found ActiveState=active SubState=running Result=success ExecMainStatus=0 NRestarts=0"
+        " UnitFileState=",
+        "active 1 - 0 success",
+        "0",
+    ),
+    (
+        "masked",
+        "LoadState=masked ActiveState=inactive SubState=dead Result=success ExecMainStatus=0 NRestarts=0"
+        " UnitFileState=masked",
+        "masked 0 0 - -",
+        "0",
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "values", "status"), [t[1:] for t in TOLD], ids=[t[0] for t in TOLD])
+def test_what_was_wrong(systemctl: FakeSystemctl, said: str, values: str, status: str) -> None:
+    """The columns are state, active, enabled, exit_status and result; `-` does not apply, `?` is unknown."""
+    systemctl.says(said)
+    found = unit().look_here(NOW)
+    names = ("state", "active", "enabled", "exit_status", "result")
+    shown = [found.values.get(name, "-") for name in names]
+    assert values.split() == ["?" if x is None else f"{x:g}" if isinstance(x, float) else x for x in shown]
+    assert status == found.evidence["exit_status"]
+
+
+def test_evidence_of_the_restart_loop(systemctl: FakeSystemctl) -> None:
+    """The very first look tells how often it was restarted before anybody looked."""
+    systemctl.says(TOLD[0][1])
+    found = unit().look_here(NOW)
+    assert found.evidence == {
+        "state": "activating/auto-restart",
+        "result": "exit-code",
+        "exit_status": "203/EXEC",
+        "restarts": 30206,
+        "unit_file": "enabled",
+    }
+    assert {("restarts", ""): Counted(NOW)} == found.counts
+
+
+RESTARTS = [
+    ("steady", ["3 a running", "3 a running"], [0, 0]),
+    ("by systemd", ["3 a running", "5 c running", "9 g running"], [0, 2, 4]),
+    ("by hand, never crashed", ["0 a running", "0 b running", "0 b running"], [0, 1, 0]),
+    ("by hand, counter reset", ["7 a running", "0 b running"], [0, 1]),
+    ("by hand, crashing again", ["7 a running", "2 d running"], [0, 3]),
+    ("counter reset, nothing started", ["7 a failed", "0 a failed"], [0, 0]),
+    ("counter moves before the start", ["3 a auto-restart", "4 a auto-restart", "4 b running"], [0, 1, 0]),
+    ("first start", ["0 - dead", "0 a running"], [0, 0]),
+    ("unloaded while stopped", ["2 a running", "0 - dead", "0 b running"], [0, 0, 1]),
+    ("never gets to active", ["0 - auto-restart", "1 - auto-restart", "2 - auto-restart"], [0, 1, 1]),
+]
+
+
+@pytest.mark.parametrize(("moments", "gained"), [r[1:] for r in RESTARTS], ids=[r[0] for r in RESTARTS])
+def test_restarts(systemctl: FakeSystemctl, moments: list[str], gained: list[int]) -> None:
+    """A moment is NRestarts, which start is the newest, SubState; each is one minute after the other."""
+    told = []
+    for moment in moments:
+        count, start, sub = moment.split()
+        newest = "ActiveEnterTimestamp=" if start == "-" else f"{STARTED} InvocationID={start}"
+        told.append(f"LoadState=loaded ActiveState=x SubState={sub} NRestarts={count} {newest}")
+    counted = [reading.counts["restarts", ""] for reading in lives(systemctl, told)]
+    assert gained == [sum(by for _, by in counter.steps) for counter in counted]
+    assert {NOW} == {counter.since for counter in counted}
+
+
+def test_runs_of_a_timers_job_are_no_restarts(systemctl: FakeSystemctl) -> None:
+    """What its own timer starts every minute is at work, not restarting."""
+    told = [
+        f"ActiveState=active NRestarts=0 {STARTED} InvocationID={start} TriggeredBy={TIMER}"
+        for start in "abc"
+    ]
+    assert [reading.counts["restarts", ""].steps for reading in lives(systemctl, told)] == [(), (), ()]
+
+
+TIMERS = [
+    ("fired", "LastTriggerUSec=Thu_2026-02-19_01:40:25_UTC", 600.0, 2.0),
+    (
+        "never yet, active",
+        "LastTriggerUSec= ActiveEnterTimestamp=Thu_2026-02-19_01:45:25_UTC",
+        AtLeast(300.0),
+        AtLeast(1.0),
+    ),
+    ("never at all", "LastTriggerUSec=n/a ActiveEnterTimestamp=", None, None),
+]
+
+
+@pytest.mark.parametrize(("said", "ago", "late"), [t[1:] for t in TIMERS], ids=[t[0] for t in TIMERS])
+def test_timers(systemctl: FakeSystemctl, said: str, ago: Value, late: Value) -> None:
+    """Expected every five minutes; one that never fired is at least as late as it has been active."""
+    systemctl.says(f"LoadState=loaded ActiveState=active SubState=waiting Result=success {said}")
+    found = unit(TIMER, expect_every="5m").look_here(NOW)
+    assert {
+        "state": "active",
+        "active": 1.0,
+        "result": "success",
+        "last_trigger": ago,
+        "late": late,
+    } == found.values
+    assert found.counts == {}
+
+
+OFFERED = {
+    "quantum-rl-trainer": "state active enabled restarts exit_status result",
+    "getty@tty1.service": "state active enabled restarts exit_status result",
+    TIMER: "state active enabled result last_trigger",
+    "multi-user.target": "state active enabled",
+}
+
+
+@pytest.mark.parametrize(("name", "measures"), OFFERED.items())
+def test_offered_measures(name: str, measures: str) -> None:
+    """A timer has no restarts, a service no trigger."""
+    assert measures.split() == list(unit(name).config.offered())
+    assert {"unit": name} == unit(name).config.labels()
+
+
+def test_lateness_is_offered_with_an_expectation() -> None:
+    """How late a timer is can be said once the file says how often it is due."""
+    assert "late" in unit(TIMER, expect_every="1h").config.offered()
+
+
+@pytest.mark.parametrize(
+    "keys", [{"name": "a b"}, {"name": "x*"}, {"name": "a.service", "expect_every": "1m"}]
+)
+def test_refused_configurations(keys: dict[str, str]) -> None:
+    """No name systemd cannot have, no pattern of names, no lateness of a service."""
+    with pytest.raises(ValidationError):
+        UnitConfig.model_validate(keys)
+
+
+@pytest.mark.parametrize(("user", "scope"), [(False, ""), (True, "--user ")], ids=["system", "user"])
+def test_the_question(systemctl: FakeSystemctl, user: bool, scope: str) -> None:
+    """One question for all properties, with times in UTC."""
+    systemctl.says("ActiveState=active")
+    unit(user=user).look_here(NOW)
+    properties = (
+        "Id,LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,ActiveEnterTimestamp,"
+        "UnitFileState,LastTriggerUSec,InvocationID,TriggeredBy"
+    )
+    assert f"TZ=UTC {scope}show -p {properties} -- {SERVICE}" == systemctl.asked
+
+
+def test_no_bus(systemctl: FakeSystemctl) -> None:
+    """In a container there is a systemctl and nobody it could ask."""
+    systemctl.runs('echo "Failed to connect to bus: No such file or directory" >&2; exit 1')
+    with pytest.raises(CollectError) as caught:
+        unit().look_here(NOW)
+    expected = f"systemctl show {SERVICE} failed: Failed to connect to bus: No such file or directory"
+    assert expected == str(caught.value)
+
+
+def test_empty_answer(systemctl: FakeSystemctl) -> None:
+    """An answer without a state is no answer, above all not an inactive unit."""
+    systemctl.says("")
+    with pytest.raises(CollectError, match="does not tell its state"):
+        unit().look_here(NOW)
+
+
+def test_no_systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without systemd the unit is unknown."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CollectError, match="there is no systemctl here"):
+        unit().look_here(NOW)
+
+
+def test_systemctl_hangs(systemctl: FakeSystemctl) -> None:
+    """A systemd that does not answer holds nobody up."""
+    systemctl.runs("exec tail -f /dev/null")
+    with pytest.raises(CollectError, match="gave no answer within 200ms"):
+        show(SERVICE, user=False, patience=timedelta(milliseconds=200))
+
+
+TIMES = {
+    "Thu 2026-02-19 01:50:25 UTC": NOW,
+    "Thu 2026-02-19 01:50:25.500000 UTC": NOW + timedelta(milliseconds=500),
+    "": None,
+    "n/a": None,
+    "0": None,
+}
+
+
+@pytest.mark.parametrize(("text", "moment"), TIMES.items())
+def test_times(text: str, moment: datetime | None) -> None:
+    """As systemctl prints them with TZ=UTC."""
+    assert moment == parse_time(text)
+
+
+def test_unreadable_time() -> None:
+    """A zone that cannot be told would be a wrong age; better none."""
+    with pytest.raises(CollectError, match="Thu 2026-02-19 02:50:25 CET"):
+        parse_time("Thu 2026-02-19 02:50:25 CET")
+
+
+EXITS = [
+    ("200", "exit-code", "200/CHDIR"),
+    ("216", "exit-code", "216/GROUP"),
+    ("224", "exit-code", "224/PAM"),
+    ("235", "exit-code", "235/CHOWN"),
+    ("243", "exit-code", "243/CREDENTIALS"),
+    ("1", "exit-code", "1"),
+    ("9", "exit-code", "9"),
+    ("6", "watchdog", "6/ABRT"),
+    ("0", "oom-kill", "0"),
+]
+
+
+@pytest.mark.parametrize(("status", "result", "shown"), EXITS)
+def test_exit_names(status: str, result: str, shown: str) -> None:
+    """Numbers only systemd gives have names; after a signal the number is the signal's."""
+    assert shown == exit_name({"ExecMainStatus": status, "Result": result})

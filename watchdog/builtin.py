@@ -1,0 +1,198 @@
+"""
+The built-in rules (SPEC §2): with nothing but `services`, a file is a working watchdog.
+
+Written as rules.yaml would have them, so that a user can copy one and change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+RUNBOOKS = "https://github.com/pipeline-watchdog/pipeline-watchdog/blob/main/docs/runbooks/"
+
+BUILTIN: Mapping[str, Mapping[str, Any]] = {
+    "NoExecutions": {
+        "when": ["executions.age > 1h", "executions.offered[1h] > 0"],
+        "severity": "critical",
+        "summary": "{service} has not succeeded for {executions.age}"
+        " although {executions.offered[1h]} entries were offered in the last hour",
+    },
+    "HeartbeatStale": {
+        "when": ["heartbeat.age > 5m"],
+        "severity": "critical",
+        "summary": "{service} has not beaten for {heartbeat.age}",
+    },
+    "HeartbeatMissing": {
+        "when": ["heartbeat.present == 0"],
+        "for": "30s",
+        "severity": "critical",
+        "summary": "{service} has no heartbeat at {key}",
+    },
+    "LogErrors": {
+        "when": ["log.error_ratio[10m] > 10%", "log.lines[10m] >= 20"],
+        "for": "2m",
+        "severity": "warning",
+        "summary": "{service} logs {log.error_ratio[10m]} errors in {log.lines[10m]} lines of 10 minutes",
+    },
+    "OneReason": {
+        "when": [
+            "executions.top_reason_share[10m] > 95%",
+            "executions.total[10m] >= 20",
+            "executions.succeeded[10m] == 0",
+        ],
+        "severity": "critical",
+        "summary": "{service} refuses {executions.top_reason_share[10m]} of its work for one reason:"
+        " {executions.top_reason[10m]}",
+    },
+    "NothingOffered": {
+        "when": ["executions.age > 1h", "executions.offered[1h] == 0"],
+        "severity": "info",
+        "summary": "{service} has had nothing to do for over an hour (last success {executions.age} ago)",
+    },
+    "HeartbeatFrozen": {
+        "when": ["heartbeat.unchanged > 5m"],
+        "for": "1m",
+        "severity": "warning",
+        "summary": "{service} has rewritten the same heartbeat for {heartbeat.unchanged}",
+    },
+    "HeartbeatAhead": {
+        "when": ["heartbeat.ahead > 30s"],
+        "for": "1m",
+        "severity": "warning",
+        "summary": "The heartbeat of {service} lies {heartbeat.ahead} in the future: wrong clock or unit",
+    },
+    "HeartbeatNoExpiry": {
+        "when": ["heartbeat.ttl == -1"],
+        "for": "1m",
+        "severity": "warning",
+        "summary": "The heartbeat of {service} never expires although a TTL is declared",
+    },
+    "GroupStalled": {
+        "when": ["consumes.verdict in [unread, no_consumers, stalled, stuck, rewound, missing]"],
+        "for": "1m",
+        "severity": "critical",
+        "summary": "{service}: group {group} on {stream} is {consumes.verdict}"
+        " (oldest undelivered {consumes.behind}, pending {consumes.pending})",
+    },
+    "EntriesLost": {
+        "when": ["consumes.lost[1h] > 0"],
+        "severity": "critical",
+        "summary": "{service}: {consumes.lost[1h]} entries of {stream} were trimmed before"
+        " group {group} read them",
+    },
+    "LossImminent": {
+        "when": ["consumes.verdict == losing_soon"],
+        "severity": "critical",
+        "summary": "{service}: group {group} loses entries of {stream} in"
+        " {consumes.time_to_loss} at this pace",
+    },
+    "GroupFallingBehind": {
+        "when": ["consumes.verdict == falling_behind"],
+        "for": "5m",
+        "severity": "warning",
+        "summary": "{service}: group {group} falls behind on {stream}, {consumes.lag} entries wait",
+    },
+    "PoisonEntry": {
+        "when": ["consumes.verdict == poison"],
+        "for": "5m",
+        "severity": "warning",
+        "summary": "{service}: one entry of {stream} was delivered {consumes.deliveries} times"
+        " to group {group}",
+    },
+    "GhostConsumers": {
+        "when": ["consumes.ghosts > 0"],
+        "for": "5m",
+        "severity": "warning",
+        "summary": "{service}: {consumes.ghosts} consumers of group {group} are gone and still hold entries",
+    },
+    "StreamSilent": {
+        "when": ["stream.overdue > 3"],
+        "severity": "critical",
+        "summary": "{service}: nothing was added to {stream} for {stream.age}",
+    },
+    "StreamUnbounded": {
+        "when": ["stream.length > 100000", "stream.capped == 0", "stream.added[1h] > 0"],
+        "severity": "warning",
+        "summary": "{service}: {stream} holds {stream.length} entries and is never trimmed",
+    },
+    "BadValues": {
+        "when": ["stream.bad_values[10m] > 0"],
+        "severity": "warning",
+        "summary": "{service}: {stream.bad_values[10m]} entries of {stream} hold values that"
+        " the file rules out",
+    },
+    "LogSilent": {
+        "when": ["log.overdue > 1"],
+        "severity": "warning",
+        "summary": "{service} has logged nothing for {log.age}",
+    },
+    "UnitDown": {
+        "when": [
+            "unit.active == 0",
+            "unit.enabled == 1 or unit.state in [failed, not-found, bad-setting, error]",
+        ],
+        "for": "1m",
+        "severity": "critical",
+        "summary": "{service}: {unit} is {unit.state}",
+    },
+    "UnitRestarting": {
+        "when": ["unit.restarts[15m] >= 3 or unit.state == activating/auto-restart"],
+        "for": "1m",
+        "severity": "critical",
+        "summary": "{service}: {unit} restarts again and again"
+        " ({unit.restarts[15m]} times in 15 minutes, now {unit.state})",
+    },
+    "TimerLate": {
+        "when": ["unit.late > 2"],
+        "for": "1m",
+        "severity": "warning",
+        "summary": "{service}: {unit} last triggered {unit.last_trigger} ago",
+    },
+    "HealthFailing": {
+        "when": ["health.up == 0"],
+        "for": "1m",
+        "severity": "critical",
+        "summary": "{service}: {url} does not answer as expected",
+    },
+    "SettingsViolated": {
+        "when": ["settings.violations > 0"],
+        "for": "1m",
+        "severity": "warning",
+        "summary": "{service}: {settings.violations} settings in {path} are not as required",
+    },
+    "FlagSet": {
+        "when": ["flag.set == 1"],
+        "for": "1m",
+        "severity": "warning",
+        "summary": "{service}: flag {key} has been set for {flag.age}",
+    },
+    "RedisDown": {
+        "when": ["redis.up == 0"],
+        "for": "10s",
+        "severity": "critical",
+        "summary": "Redis does not answer: everything read from it is unknown",
+    },
+    "RedisMemory": {
+        "when": ["redis.memory_ratio > 90%"],
+        "for": "5m",
+        "severity": "warning",
+        "summary": "Redis uses {redis.memory_ratio} of its memory limit",
+    },
+    "RedisEvicting": {
+        "when": ["redis.evicted[5m] > 0"],
+        "severity": "critical",
+        "summary": "Redis evicted {redis.evicted[5m]} keys in 5 minutes: streams and heartbeats may vanish",
+    },
+    "SignalUnknown": {
+        "when": ["signal.known == 0"],
+        "for": "2m",
+        "severity": "warning",
+        "summary": "{service}: {signal} cannot be told",
+    },
+}
+
+
+def raw_rules() -> list[dict[str, Any]]:
+    """Return the built-in rules as items of `rules:` would be."""
+    return [{"alert": alert, **rule, "runbook": f"{RUNBOOKS}{alert}.md"} for alert, rule in BUILTIN.items()]

@@ -1,0 +1,202 @@
+"""The command line: the only place that builds things, reads the environment and picks exit statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from watchdog import __version__
+from watchdog.audit import EXIT, UNUSABLE, audit
+from watchdog.clock import utc_now
+from watchdog.config import Config, load
+from watchdog.errors import ConfigError, WatchdogError
+from watchdog.forms import FORMS, as_table
+from watchdog.rules import Watch
+from watchdog.sidecar import Sidecar
+from watchdog.state import StateFile
+from watchdog.units import write_duration
+from watchdog.web.app import build_app
+from watchdog.web.server import WebServer, bind
+
+app = typer.Typer(
+    name="watchdog",
+    help="Tells within a minute that a pipeline has stopped working while every process still runs.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+RulesOption = Annotated[Path, typer.Option("--rules", help="the rules file", show_default=True)]
+DEFAULT_RULES = Path("rules.yaml")
+
+
+class Format(StrEnum):
+    """The forms of an audit."""
+
+    TABLE = "table"
+    JSON = "json"
+    NAGIOS = "nagios"
+    JUNIT = "junit"
+    MARKDOWN = "markdown"
+
+
+def fail(message: str, status: int) -> typer.Exit:
+    """Say *message* on standard error and return the exit to raise."""
+    typer.echo(message, err=True)
+    return typer.Exit(status)
+
+
+def load_or_exit(rules: Path, status: int) -> Config:
+    """Return the configuration, or end with every problem of the file and *status*."""
+    try:
+        return load(rules)
+    except ConfigError as exc:
+        raise fail(str(exc), status) from exc
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="print the version and end")] = False,
+) -> None:
+    if version:
+        typer.echo(f"pipeline-watchdog {__version__}")
+        raise typer.Exit
+
+
+@app.command("check", epilog="Example: watchdog check --rules rules.yaml --rules-in-force")
+def check_command(
+    rules: RulesOption = DEFAULT_RULES,
+    rules_in_force: Annotated[
+        bool, typer.Option("--rules-in-force", help="print which rule holds for whom")
+    ] = False,
+) -> None:
+    """Validate the rules file without connecting anywhere; dead rules and dead routes are errors."""
+    try:
+        config = load(rules)
+    except ConfigError as exc:
+        count = len(exc.problems)
+        typer.echo(f"{exc}\n{rules}: {count} problem{'s' if count > 1 else ''}")
+        raise typer.Exit(1) from exc
+    for warning in config.warnings:
+        typer.echo(f"{rules}: warning: {warning}")
+    if rules_in_force:
+        for watch in config.binding.watches:
+            typer.echo(in_force(watch))
+    alerts = len({watch.rule.alert for watch in config.binding.watches})
+    typer.echo(
+        f"{rules}: ok: {len(config.services)} services, {len(config.signals)} signals,"
+        f" {alerts} rules in force on {len(config.binding.watches)} places"
+    )
+
+
+def in_force(watch: Watch) -> str:
+    """Return one line that says what holds for whom."""
+    rule = watch.rule
+    wait = f" for {write_duration(rule.for_)}" if rule.for_ else ""
+    conditions = " and ".join(" or ".join(map(str, alternatives)) for alternatives in rule.when)
+    where = " ".join(f'{name}="{text}"' for name, text in watch.lead.labels.items())
+    origin = "built in" if rule.builtin else "file"
+    return f"{watch.service}: {rule.alert} ({rule.severity}, {origin}): {conditions}{wait}  {where}".rstrip()
+
+
+@app.command("audit", epilog="Example: watchdog audit --rules rules.yaml --format nagios")
+def audit_command(
+    rules: RulesOption = DEFAULT_RULES,
+    form: Annotated[Format, typer.Option("--format", help="how to print it")] = Format.TABLE,
+) -> None:
+    """
+    Look once and say how every service stands.
+
+    Exit status: 0 ok, 1 warning, 2 critical, 3 unknown or unusable.
+    """
+    config = load_or_exit(rules, UNUSABLE)
+    quiet_logs()
+    found = audit(config, utc_now())
+    if form is Format.TABLE:
+        typer.echo(as_table(found, colour=sys.stdout.isatty()))
+    else:
+        typer.echo(FORMS[form](found))
+    raise typer.Exit(EXIT[found.status])
+
+
+@app.command("run", epilog="Example: watchdog run --rules /etc/watchdog/rules.yaml --listen 127.0.0.1:9821")
+def run_command(
+    rules: RulesOption = DEFAULT_RULES,
+    listen: Annotated[
+        str | None, typer.Option("--listen", help="host:port, instead of the file's", show_default=False)
+    ] = None,
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error")] = "info",
+) -> None:
+    """Run the sidecar until it is told to stop."""
+    config = load_or_exit(rules, 1)
+    structured_logs(log_level)
+    host, port = config.listen
+    if listen is not None:
+        host, _, text = listen.rpartition(":")
+        if not host or not text.isdigit():
+            raise fail(f'--listen "{listen}" is not host:port (write 127.0.0.1:9821)', 2)
+        port = int(text)
+    try:
+        asyncio.run(serve(config, host, port))
+    except WatchdogError as exc:
+        raise fail(str(exc), 1) from exc
+
+
+async def serve(config: Config, host: str, port: int) -> None:
+    """Run sidecar and web server until SIGTERM or SIGINT."""
+    log = structlog.get_logger()
+    listener = bind(host, port)
+    sidecar = Sidecar(config, utc_now, StateFile(config.state) if config.state else None)
+    web = WebServer(build_app(sidecar), listener)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    web.start()
+    sidecar.start()
+    place = f"{host}:{listener.getsockname()[1]}"
+    log.info("started", version=__version__, rules=config.path, listen=place, redis=sidecar.reader.place)
+    await stop.wait()
+    await web.stop()
+    await sidecar.stop()
+    log.info("stopped")
+
+
+def structured_logs(level: str) -> None:
+    """Log JSON lines to standard error, or readable lines if that is a terminal."""
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise fail(f'--log-level "{level}" is none (debug, info, warning or error)', 2)
+    shown: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            shown,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def quiet_logs() -> None:
+    """Keep standard output for the answer and standard error for what is wrong with the question."""
+    structured_logs("error")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,412 @@
+"""
+rules.yaml, read whole: either a `Config` in which nothing needs checking again, or every problem.
+
+Three passes: the YAML with its positions (`watchdog.yamlfile`), its shape (`watchdog.schema`),
+and what only the whole file can tell: names that must exist, rules and routes that are dead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from watchdog.builtin import raw_rules
+from watchdog.conditions import ANY_SIGNAL, TERM, Condition, parse_condition, parse_term, suggest
+from watchdog.errors import ConditionError, ConfigError, Problem
+from watchdog.model import Labels, Measure, SignalKey
+from watchdog.notifications import Route
+from watchdog.notifiers.base import Notifier
+from watchdog.problems import Findings
+from watchdog.rules import KNOWN, ZERO, Binding, Offer, Rule, Severity, bind, placeholders
+from watchdog.rules import override as overridden
+from watchdog.schema import IMPLICIT, FileModel, OverrideModel, RuleModel
+from watchdog.signals import SIGNALS
+from watchdog.signals.base import Signal, SignalConfig
+from watchdog.topology import find_cycle
+from watchdog.yamlfile import read_yaml
+
+LEAST_HISTORY = timedelta(hours=1)
+"""History is kept at least so long, for figures in summaries and audits."""
+CATALOGUE: Mapping[str, Mapping[str, Measure]] = {
+    **{kind: {**signal.MEASURES, "known": KNOWN} for kind, signal in SIGNALS.items()},
+    ANY_SIGNAL: {"known": KNOWN},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSpec:
+    """One configured signal: what to look at, how, and how often."""
+
+    key: SignalKey
+    type: type[Signal[Any]]
+    config: SignalConfig
+    every: timedelta
+
+    def build(self, keep: timedelta) -> Signal[Any]:
+        """Return the signal, ready to look; *keep* is how far back its history must reach."""
+        return self.type(self.key, self.config, keep)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that rules.yaml says, checked."""
+
+    path: str
+    redis_url: str
+    redis_timeout: timedelta
+    every: timedelta
+    state: str | None
+    listen: tuple[str, int]
+    link: str
+    services: tuple[str, ...]
+    needs: Mapping[str, tuple[str, ...]]
+    signals: tuple[SignalSpec, ...]
+    rules: tuple[Rule, ...]
+    binding: Binding
+    keep: timedelta
+    receivers: Mapping[str, Notifier]
+    routes: tuple[Route, ...]
+    warnings: tuple[str, ...]
+
+
+def load(path: str | Path, environment: Mapping[str, str] | None = None) -> Config:
+    """Read the rules file at *path*; raise ConfigError with every problem in it."""
+    name = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as exc:
+        cure = (
+            "give the right one with --rules PATH"
+            if isinstance(exc, FileNotFoundError)
+            else "check its permissions"
+        )
+        raise ConfigError(name, [Problem(1, 1, "", f"cannot be read: {exc.strerror}", cure)]) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(name, [Problem(1, 1, "", "is not a UTF-8 text", "save it as UTF-8")]) from exc
+    return parse(text, name, os.environ if environment is None else environment)
+
+
+def parse(text: str, name: str = "rules.yaml", environment: Mapping[str, str] | None = None) -> Config:
+    """Read a rules file from *text*; raise ConfigError with every problem in it."""
+    document = read_yaml(text, environment or {})
+    findings = Findings(document)
+    if document.problems and document.value is None:
+        raise ConfigError(name, document.problems)
+    if not isinstance(document.value, dict):
+        findings.add((), "the file has no services", "start with `services:` (see README)")
+        raise ConfigError(name, findings.problems)
+    raw = _listed(document.value)
+    try:
+        model = FileModel.model_validate(raw)
+    except ValidationError as exc:
+        findings.add_validation(exc, FileModel)
+        _check_conditions_only(raw, findings)
+        raise ConfigError(name, findings.problems) from exc
+    config = _Whole(name, model, findings).config()
+    if findings.problems:
+        raise ConfigError(name, findings.problems)
+    return config
+
+
+def _listed(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return *raw* with every signal as a list: a single mapping counts as a list of one."""
+    services = raw.get("services")
+    if not isinstance(services, dict):
+        return raw
+    listed = {
+        service: {
+            key: [found] if key in SIGNALS and isinstance(found, dict) else found
+            for key, found in body.items()
+        }
+        if isinstance(body, dict)
+        else ({} if body is None else body)
+        for service, body in services.items()
+    }
+    return {**raw, "services": listed}
+
+
+def _check_conditions_only(raw: Mapping[str, Any], findings: Findings) -> None:
+    """Report the conditions of a file whose shape is wrong elsewhere, so that one run tells all."""
+    rules = raw.get("rules")
+    for i, rule in enumerate(rules if isinstance(rules, list) else []):
+        when = rule.get("when") if isinstance(rule, dict) else None
+        listed = [when] if isinstance(when, str) else when
+        if isinstance(listed, list) and all(isinstance(item, str) for item in listed):
+            _conditions(listed, ("rules", i, "when"), findings)
+
+
+def _conditions(
+    texts: Iterable[str], path: tuple[str | int, ...], findings: Findings
+) -> tuple[tuple[Condition, ...], ...]:
+    """Return the parsed conditions; what cannot be parsed is a finding."""
+    parsed = []
+    for i, text in enumerate(texts):
+        alternatives = []
+        for part in text.split(" or "):
+            try:
+                alternatives.append(parse_condition(part, CATALOGUE))
+            except ConditionError as exc:
+                findings.add((*path, i), exc.what, exc.cure)
+        parsed.append(tuple(alternatives))
+    return tuple(parsed)
+
+
+class _Whole:
+    """The third pass, over a file whose shape is right."""
+
+    def __init__(self, name: str, model: Any, findings: Findings) -> None:
+        self.name = name
+        self.model = model
+        self.findings = findings
+        self.services: tuple[str, ...] = tuple(model.services)
+
+    def config(self) -> Config:
+        """Return the configuration; where `findings` got problems it is not fit for use."""
+        model = self.model
+        specs = tuple(self._signals())
+        rules = self._rules()
+        overrides = self._overrides(rules)
+        everyone = tuple(dict.fromkeys((*self.services, IMPLICIT)))
+        offers = [Offer(spec.key, spec.config.offered()) for spec in specs]
+        binding = bind(rules.values(), offers, everyone, overrides) if not self.findings.problems else None
+        binding = binding or Binding((), {})
+        self._report_dead(rules, binding)
+        warnings: list[str] = []
+        self._check_needs(warnings)
+        routes = self._routes(rules, warnings)
+        host, port = self._listen()
+        return Config(
+            path=self.name,
+            redis_url=model.redis.url.get_secret_value(),
+            redis_timeout=model.redis.timeout,
+            every=model.every,
+            state=model.state,
+            listen=(host, port),
+            link=model.link.rstrip("/") or f"http://{host}:{port}",
+            services=self.services,
+            needs={name: service.needs for name, service in model.services.items()},
+            signals=specs,
+            rules=tuple(rules.values()),
+            binding=binding,
+            keep=binding.reach(LEAST_HISTORY),
+            receivers={name: _only(receiver) for name, receiver in model.receivers.items()},
+            routes=routes,
+            warnings=tuple(warnings),
+        )
+
+    def _listen(self) -> tuple[str, int]:
+        host, _, port = self.model.listen.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            self.findings.add(("listen",), f'"{self.model.listen}" is not host:port', "write 127.0.0.1:9821")
+            return "127.0.0.1", 0
+        return host.strip("[]"), int(port)
+
+    # ---- signals -------------------------------------------------------------------------------
+
+    def _signals(self) -> Iterable[SignalSpec]:
+        seen: dict[SignalKey, str] = {}
+        implicit = SIGNALS[IMPLICIT]
+        yield SignalSpec(
+            SignalKey(IMPLICIT, IMPLICIT, Labels()), implicit, implicit.Config(every=None), self.model.every
+        )
+        for service, body in self.model.services.items():
+            if not any(getattr(body, kind, ()) for kind in SIGNALS):
+                cure = "give it at least one, such as heartbeat or executions"
+                self.findings.add(("services", service), "has no signal, so nothing can be said of it", cure)
+            for kind, signal in SIGNALS.items():
+                for i, config in enumerate(getattr(body, kind, ())):
+                    key = SignalKey(service, kind, config.labels())
+                    if key in seen:
+                        self.findings.add(
+                            ("services", service, kind, i), "is the same as another one", "remove it"
+                        )
+                    seen[key] = kind
+                    yield SignalSpec(key, signal, config, config.every or self.model.every)
+
+    # ---- rules ---------------------------------------------------------------------------------
+
+    def _rules(self) -> dict[str, Rule]:
+        """Return the rules in force by name: the built-in ones, replaced by the file's own."""
+        rules: dict[str, Rule] = {}
+        if self.model.builtin_rules not in ("off", False):
+            for raw in raw_rules():
+                builtin = RuleModel.model_validate(raw)
+                rules[builtin.alert] = _rule(builtin, _parse_all(builtin.when), builtin=True)
+        own: set[str] = set()
+        for i, rule in enumerate(self.model.rules):
+            path = ("rules", i)
+            if rule.alert in own:
+                self.findings.add(
+                    (*path, "alert"), f'there are two rules "{rule.alert}"', "rename one of them"
+                )
+            own.add(rule.alert)
+            when = _conditions(rule.when, (*path, "when"), self.findings)
+            if all(when):
+                rules[rule.alert] = _rule(rule, when)
+                self._check_summary(rule.summary, (*path, "summary"))
+            for key, names in (("services", rule.services or ()), ("except", rule.except_)):
+                for name in names:
+                    self._check_service(name, (*path, key))
+        return rules
+
+    def _overrides(self, rules: Mapping[str, Rule]) -> dict[tuple[str, str], Rule]:
+        found: dict[tuple[str, str], Rule] = {}
+        for service, body in self.model.services.items():
+            for alert, changes in body.rules.items():
+                path = ("services", service, "rules", alert)
+                if alert not in rules:
+                    self.findings.add(path, f'there is no rule "{alert}"', suggest(alert, rules), key=True)
+                    continue
+                when = _conditions(changes.when, (*path, "when"), self.findings) if changes.when else None
+                if when is None or all(when):
+                    found[service, alert] = _override(rules[alert], changes, when)
+        return found
+
+    def _check_summary(self, summary: str, path: tuple[str | int, ...]) -> None:
+        for name in placeholders(summary):
+            match = TERM.fullmatch(name)
+            if match is None:
+                if not name.isidentifier():
+                    self.findings.add(path, f'"{{{name}}}" cannot be filled in', "name a label or a measure")
+                continue
+            try:
+                parse_term(match["signal"], match["measure"], match["window"], CATALOGUE)
+            except ConditionError as exc:
+                self.findings.add(path, f"in {{{name}}}: {exc.what}", exc.cure)
+
+    def _report_dead(self, rules: Mapping[str, Rule], binding: Binding) -> None:
+        """A rule of the file that watches nothing is an error; built-in ones just do not apply."""
+        places = {rule.alert: i for i, rule in enumerate(self.model.rules)}
+        for alert, reason in binding.dead.items():
+            if alert in places:
+                cure = "give a service that signal, or remove the rule"
+                self.findings.add(("rules", places[alert]), f"can never fire: {reason}", cure)
+        watched = {(watch.service, watch.rule.alert) for watch in binding.watches}
+        for service, body in self.model.services.items():
+            for alert, changes in body.rules.items():
+                dead = alert in rules and changes.off is None and (service, alert) not in watched
+                if dead and not self.findings.problems:
+                    cure = "give the service the signal, or remove the override"
+                    path = ("services", service, "rules", alert)
+                    self.findings.add(path, "can never fire for this service", cure, key=True)
+
+    # ---- who needs whom, who hears what ----------------------------------------------------------
+
+    def _check_service(self, name: str, path: tuple[str | int, ...]) -> None:
+        known = {*self.services, IMPLICIT}
+        if name not in known:
+            self.findings.add(path, f'service "{name}" is not defined', suggest(name, known))
+
+    def _check_need(self, name: str, path: tuple[str | int, ...], warnings: list[str]) -> None:
+        """A name near a defined one is a typo; any other is a service that nobody watches here."""
+        known = {*self.services, IMPLICIT}
+        if name in known:
+            return
+        cure = suggest(name, known)
+        if cure.startswith("did you mean"):
+            self.findings.add(path, f'service "{name}" is not defined', cure)
+        else:
+            warnings.append(f'service "{path[1]}" needs "{name}", which this file does not watch')
+
+    def _check_needs(self, warnings: list[str]) -> None:
+        needs = {name: service.needs for name, service in self.model.services.items()}
+        for service, needed in needs.items():
+            for i, name in enumerate(needed):
+                self._check_need(name, ("services", service, "needs", i), warnings)
+        cycle = find_cycle(needs)
+        if cycle:
+            self.findings.add(
+                ("services", cycle[0], "needs"), f"needs form a cycle: {' → '.join(cycle)}", "cut it"
+            )
+
+    def _routes(self, rules: Mapping[str, Rule], warnings: list[str]) -> tuple[Route, ...]:
+        receivers = self.model.receivers
+        if not receivers:
+            warnings.append("no receivers: alerts are shown and exported, but nobody is told")
+        known: dict[str, Sequence[str]] = {
+            "severity": [str(s) for s in Severity],
+            "service": [*self.services, IMPLICIT],
+            "alertname": list(rules),
+        }
+        routes: list[Route] = []
+        caught_by: int | None = None
+        for i, model in enumerate(self.model.routes):
+            path = ("routes", i)
+            if caught_by is not None:
+                self.findings.add(
+                    path, f"is never reached: route {caught_by + 1} takes everything", "move it up"
+                )
+            for j, name in enumerate(model.to):
+                if name not in receivers:
+                    cure = f"defined: {', '.join(sorted(receivers)) or 'none'}"
+                    self.findings.add((*path, "to", j), f'receiver "{name}" is not defined', cure)
+            match: dict[str, frozenset[str]] = {}
+            for label, allowed in known.items():
+                wanted = getattr(model, label)
+                if wanted is None:
+                    continue
+                match[label] = frozenset(wanted)
+                for name in wanted:
+                    if name not in allowed:
+                        self.findings.add(
+                            (*path, label), f'no alert has {label} "{name}"', suggest(name, allowed)
+                        )
+            if not match and not model.go_on and caught_by is None:
+                caught_by = i
+            routes.append(Route(model.to, match, model.go_on))
+        if not routes:
+            return (Route(tuple(receivers)),) if receivers else ()
+        told = {name for route in routes for name in route.to}
+        warnings += [f'receiver "{name}" is not used by any route' for name in receivers if name not in told]
+        return tuple(routes)
+
+
+def _only(receiver: Any) -> Notifier:
+    """Return the one notifier of a receiver."""
+    (name,) = receiver.model_fields_set
+    notifier: Notifier = getattr(receiver, name)
+    return notifier
+
+
+def _parse_all(texts: Iterable[str]) -> tuple[tuple[Condition, ...], ...]:
+    """Return conditions that are known to be right, those of the built-in rules on known signals."""
+    return tuple(tuple(parse_condition(part, CATALOGUE) for part in text.split(" or ")) for text in texts)
+
+
+def _span(raw: timedelta | str | int | None) -> timedelta:
+    return raw if isinstance(raw, timedelta) else ZERO
+
+
+def _rule(model: RuleModel, when: tuple[tuple[Condition, ...], ...], *, builtin: bool = False) -> Rule:
+    return Rule(
+        alert=model.alert,
+        when=when,
+        severity=model.severity,
+        for_=_span(model.for_),
+        keep_firing_for=_span(model.keep_firing_for),
+        summary=model.summary,
+        runbook=model.runbook,
+        services=None if model.services is None else frozenset(model.services),
+        except_=frozenset(model.except_),
+        builtin=builtin,
+    )
+
+
+def _override(rule: Rule, changes: OverrideModel, when: tuple[tuple[Condition, ...], ...] | None) -> Rule:
+    return overridden(
+        rule,
+        when=when,
+        severity=changes.severity,
+        for_=None if changes.for_ is None else _span(changes.for_),
+        keep_firing_for=changes.keep_firing_for,
+        summary=changes.summary,
+        runbook=changes.runbook,
+        off=changes.off,
+        builtin=False,
+    )

@@ -1,0 +1,157 @@
+"""Stream entries, in all the shapes one bus mixes: flat fields, or JSON in one of three envelopes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from watchdog.conditions import OPERATORS
+from watchdog.units import from_ms
+
+ENVELOPES = ("payload", "data", "details")
+"""The fields that may hold the rest of the entry as a JSON object."""
+TRUE_WORDS = frozenset({"true", "1"})
+FALSE_WORDS = frozenset({"false", "0"})
+LONGEST_REASON = 120
+_COMPARISON = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*")
+_FREE_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![A-Za-z0-9])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+class EntryId(NamedTuple):
+    """A stream entry's ID: Redis' milliseconds and a sequence number within them."""
+
+    ms: int
+    seq: int
+
+    @classmethod
+    def parse(cls, raw: bytes | str) -> EntryId:
+        """Read ``1771359991000-0``."""
+        text = raw.decode() if isinstance(raw, bytes) else raw
+        ms, _, seq = text.partition("-")
+        return cls(int(ms), int(seq or 0))
+
+    def __str__(self) -> str:
+        return f"{self.ms}-{self.seq}"
+
+    @property
+    def at(self) -> datetime:
+        """Return when Redis took the entry in."""
+        return from_ms(self.ms)
+
+
+ORIGIN = EntryId(0, 0)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One entry; envelopes are opened only if a field is not found flat."""
+
+    id: EntryId
+    fields: Mapping[str, str]
+    _opened: Mapping[str, Any] | None = None
+
+    def find(self, name: str) -> str | None:
+        """
+        Return the field *name* as text, from wherever the pipeline put it; None if it is missing.
+
+        Flat fields win over enveloped ones; a dotted name descends into nested objects.
+        """
+        if name in self.fields:
+            return self.fields[name]
+        found: Any = self._envelope()
+        if name not in found:
+            for part in name.split("."):
+                if not isinstance(found, Mapping) or part not in found:
+                    return None
+                found = found[part]
+        else:
+            found = found[name]
+        if found is None or isinstance(found, str):
+            return found
+        return json.dumps(found)
+
+    def _envelope(self) -> Mapping[str, Any]:
+        if self._opened is None:
+            opened: dict[str, Any] = {}
+            for name in ENVELOPES:
+                text = self.fields.get(name, "")
+                if text[:1] == "{":
+                    try:
+                        inner = json.loads(text)
+                    except (ValueError, RecursionError):
+                        continue
+                    opened = {**inner, **opened}
+            self._opened = opened
+        return self._opened
+
+
+def parse_entries(reply: Sequence[Any]) -> list[Entry]:
+    """Return the entries of an XRANGE or XREVRANGE reply; one with a vanished body has no fields."""
+    return [Entry(EntryId.parse(raw_id), _pairs(flat or ())) for raw_id, flat in reply]
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[str, str]:
+    texts = [part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part) for part in flat]
+    return dict(zip(texts[::2], texts[1::2], strict=False))
+
+
+# ---- matching ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FieldTest:
+    """What one field must be: a word, one of several words, a truth, or a number compared."""
+
+    name: str
+    words: frozenset[str] = frozenset()
+    op: str = ""
+    number: float = 0.0
+
+    def holds(self, entry: Entry) -> bool:
+        """Say whether *entry* passes; a missing field never does."""
+        text = entry.find(self.name)
+        if text is None:
+            return False
+        if not self.op:
+            return text in self.words or (self.name != "" and text.lower() in self.words & TRUTHS)
+        try:
+            return OPERATORS[self.op](float(text), self.number)
+        except ValueError:
+            return False
+
+
+TRUTHS = TRUE_WORDS | FALSE_WORDS
+
+
+def parse_tests(wanted: Mapping[str, Any]) -> tuple[FieldTest, ...]:
+    """
+    Read ``{status: filled, entry_price: "> 0", executed: true, decision: [EXECUTE, HALT]}``.
+
+    ``True``, ``true`` and ``1`` are the same, and so are ``False``, ``false`` and ``0``.
+    """
+    return tuple(_test(name, value) for name, value in wanted.items())
+
+
+def _test(name: str, value: Any) -> FieldTest:
+    if isinstance(value, str) and (match := _COMPARISON.fullmatch(value)):
+        return FieldTest(name, op=match[1], number=float(match[2]))
+    words: set[str] = set()
+    for item in value if isinstance(value, list | tuple) else [value]:
+        text = str(item)
+        words |= next((truth for truth in (TRUE_WORDS, FALSE_WORDS) if text.lower() in truth), {text})
+    return FieldTest(name, words=frozenset(words))
+
+
+def matches(entry: Entry, tests: Sequence[FieldTest]) -> bool:
+    """Say whether *entry* passes every test."""
+    return all(test.holds(entry) for test in tests)
+
+
+def tidy_reason(text: str) -> str:
+    """Return a reason fit for counting: free-standing numbers masked, control signs and length tamed."""
+    return _CONTROL.sub(" ", _FREE_NUMBER.sub("#", text)).strip()[:LONGEST_REASON]

@@ -1,0 +1,90 @@
+"""Where reading stopped, in words that survive a restart and a rotation."""
+
+import os
+import stat
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from watchdog.errors import CollectError
+
+_MARK = 256  # bytes at the start, and as many before the offset, that tell a file from another
+_MOST_ROTATED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """
+    A place in a log file: `Position(**json.loads(json.dumps(asdict(position))))` is the same place.
+
+    *fingerprint* is that of the file's first bytes and of the last before *offset*. *mid_line*
+    says that the line at *offset* has been counted although its end had not been written.
+    """
+
+    device: int
+    inode: int
+    offset: int
+    fingerprint: str
+    mid_line: bool = False
+
+
+def open_file(path: Path) -> int:
+    """Open the regular file *path* for reading, or raise CollectError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        raise CollectError(f"{path}: {exc.strerror}") from exc
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise CollectError(f"{path}: not a regular file")
+    return descriptor
+
+
+def fingerprint(descriptor: int, offset: int) -> str:
+    """Hash what an appended file keeps: its first bytes and the last ones before *offset*."""
+    length = min(_MARK, offset)
+    first = os.pread(descriptor, length, 0)
+    last = os.pread(descriptor, length, offset - length)
+    return blake2b(first + last, digest_size=8).hexdigest()
+
+
+def stands(descriptor: int, position: Position) -> bool:
+    """Say whether the open file still has what was read of it up to *position*."""
+    size = os.fstat(descriptor).st_size
+    return size >= position.offset and fingerprint(descriptor, position.offset) == position.fingerprint
+
+
+def is_same_file(status: os.stat_result, position: Position) -> bool:
+    """Say whether *status* is that of the file *position* was taken in."""
+    return (status.st_dev, status.st_ino) == (position.device, position.inode)
+
+
+def open_generations(path: Path) -> list[int]:
+    """
+    Open *path* and, newest first, its rotated siblings `path.1`, `path.2`… as far as there are any.
+
+    Raise CollectError if *path* itself cannot be opened.
+    """
+    found = [open_file(path)]
+    first = os.fstat(found[0])
+    seen = {(first.st_dev, first.st_ino)}
+    for number in range(1, _MOST_ROTATED + 1):
+        try:
+            descriptor = open_file(path.with_name(f"{path.name}.{number}"))
+        except CollectError:
+            break
+        status = os.fstat(descriptor)
+        if (status.st_dev, status.st_ino) in seen:
+            os.close(descriptor)  # it was renamed while we were looking
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        found.append(descriptor)
+    return found
+
+
+def find(descriptors: list[int], position: Position) -> int | None:
+    """Find which of *descriptors* holds *position*: the same file, else a copy made before truncation."""
+    holds = [index for index, descriptor in enumerate(descriptors) if stands(descriptor, position)]
+    same = (index for index in holds if is_same_file(os.fstat(descriptors[index]), position))
+    copy = (index for index in holds if position.offset)
+    return next(same, next(copy, None))

@@ -1,0 +1,224 @@
+"""
+Follow one log file through whatever rotates it, reading each line once.
+
+The old file is kept open after a rename and read to its end before the new one; what was
+rotated more than once between two reads is found among the siblings `path.1`, `path.2`….
+"""
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from watchdog.errors import CollectError
+from watchdog.logs.position import (
+    Position,
+    find,
+    fingerprint,
+    is_same_file,
+    open_file,
+    open_generations,
+    stands,
+)
+
+_LINGER = 20  # empty reads before a renamed file is let go: its writer may not have noticed
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Complete lines, where reading goes on, and how many bytes are left to read."""
+
+    data: bytes
+    position: Position
+    behind: int
+
+
+class _Reel:
+    """One open file and how far it has been read."""
+
+    def __init__(self, descriptor: int, offset: int = 0, mid_line: bool = False) -> None:
+        self.descriptor = descriptor
+        self.offset = offset
+        self.mid_line = mid_line
+        self.unfinished = 0  # the length of the last line when it was seen without its end
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take the position anew."""
+        status = os.fstat(self.descriptor)
+        mark = fingerprint(self.descriptor, self.offset)
+        self.position = Position(status.st_dev, status.st_ino, self.offset, mark, self.mid_line)
+
+    def left(self) -> int:
+        """Return the number of bytes not read yet."""
+        return max(0, os.fstat(self.descriptor).st_size - self.offset)
+
+    def skip_hole(self) -> None:
+        """Pass over the hole that a writer leaves who goes on at its old place after a truncation."""
+        try:
+            self.offset = os.lseek(self.descriptor, self.offset, os.SEEK_DATA)
+        except OSError:
+            return  # nothing but a hole, or a file system without holes
+        self.refresh()
+
+    def take(self, limit: int, *, final: bool) -> bytes:
+        """
+        Read complete lines of up to *limit* bytes together.
+
+        A last line without its end is taken too if it is the *final* one, if it has not
+        changed since the read before, or if it is longer than *limit*; its rest is passed over.
+        """
+        data = b""
+        before = -1
+        while not data and self.offset > before:
+            before = self.offset
+            data = self._take_once(limit, final=final)
+        self.refresh()
+        return data
+
+    def _take_once(self, limit: int, *, final: bool) -> bytes:
+        left = self.left()
+        data = os.pread(self.descriptor, min(limit, left), self.offset)
+        at_end = len(data) >= left
+        full = len(data) >= limit
+        if self.mid_line:
+            end = data.find(b"\n") + 1
+            self.mid_line = not end
+            self.offset += end or len(data)
+            data = data[end:] if end else b""
+            full = False
+        return self._whole_lines(data, full=full, at_end=at_end, final=final) if data else b""
+
+    def _whole_lines(self, data: bytes, *, full: bool, at_end: bool, final: bool) -> bytes:
+        end = data.rfind(b"\n") + 1
+        rest = len(data) - end
+        if end:
+            self.offset += end
+            self.unfinished = rest if at_end else 0
+            return data[:end]
+        if full or (at_end and (final or self.unfinished == rest)):
+            self.offset += rest
+            self.mid_line = True
+            self.unfinished = 0
+            return data + b"\n"
+        self.unfinished = rest if at_end else 0
+        return b""
+
+
+class Tail:
+    """Reads *path* from *position* on, or from its beginning if there is none."""
+
+    def __init__(self, path: Path | str, position: Position | None = None) -> None:
+        self.path = Path(path)
+        self._start = position
+        self._reels: deque[_Reel] = deque()  # oldest first; the last is the file being written
+        self._renamed: _Reel | None = None
+        self._empty_reads = 0
+
+    def __enter__(self) -> "Tail":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of every file; the next read opens them again where this one stopped."""
+        if self._reels:
+            self._start = self._reels[0].position
+        for reel in (*self._reels, *([self._renamed] if self._renamed else [])):
+            os.close(reel.descriptor)
+        self._reels.clear()
+        self._renamed = None
+
+    def read(self, limit_bytes: int) -> Slice:
+        """
+        Return the next complete lines, no more than *limit_bytes* of them.
+
+        Raise CollectError if there is nothing left to read and the file is missing or unreadable.
+        """
+        try:
+            return self._read(limit_bytes)
+        except OSError as exc:
+            raise CollectError(f"{self.path}: {exc.strerror}") from exc
+
+    def _read(self, limit: int) -> Slice:
+        if not self._reels:
+            self._open()
+        if late := self._take_late_lines(limit):
+            return self._slice(late)
+        while True:
+            reel = self._reels[0]
+            if not stands(reel.descriptor, reel.position):
+                self._start_over()
+                continue
+            if data := reel.take(limit, final=len(self._reels) > 1):
+                return self._slice(data)
+            if len(self._reels) == 1:
+                if not self._is_rotated(reel):
+                    return self._slice(b"")
+                if data := reel.take(limit, final=True):
+                    return self._slice(data)
+            self._turn()
+
+    def _slice(self, data: bytes) -> Slice:
+        return Slice(data, self._reels[0].position, sum(reel.left() for reel in self._reels))
+
+    def _open(self) -> None:
+        """Open what is unread since the start position, oldest file first."""
+        if self._start is None:
+            self._reels.append(_Reel(open_file(self.path)))
+        else:
+            self._reels.extend(self._unread(self._start))
+
+    def _unread(self, position: Position) -> list[_Reel]:
+        """Open the file that holds *position*, there, and every later one at its beginning."""
+        generations = open_generations(self.path)
+        index = find(generations, position)
+        wanted = generations[: 1 if index is None else index + 1]
+        for descriptor in generations[len(wanted) :]:
+            os.close(descriptor)
+        reels = [_Reel(descriptor) for descriptor in reversed(wanted)]
+        if index is not None:
+            reels[0] = _Reel(wanted[index], position.offset, position.mid_line)
+        for reel in reels:
+            reel.skip_hole()
+        return reels
+
+    def _is_rotated(self, reel: _Reel) -> bool:
+        """Say whether the path leads to another file than *reel* by now."""
+        return not is_same_file(self.path.stat(), reel.position)
+
+    def _start_over(self) -> None:
+        """Go on after a truncation: with the rest in the copy made before it, then at the start."""
+        old = self._reels[0]
+        if len(self._reels) == 1:
+            self._reels.extend(self._unread(old.position))
+        self._reels.popleft()
+        os.close(old.descriptor)
+
+    def _turn(self) -> None:
+        """Leave the oldest file, read to its end, for the next."""
+        if len(self._reels) == 1:
+            later = self._unread(self._reels[0].position)
+            if is_same_file(os.fstat(later[0].descriptor), self._reels[0].position):
+                os.close(later.pop(0).descriptor)
+            self._reels.extend(later)
+        if len(self._reels) > 1:
+            if self._renamed:
+                os.close(self._renamed.descriptor)
+            self._renamed = self._reels.popleft()
+            self._empty_reads = 0
+
+    def _take_late_lines(self, limit: int) -> bytes:
+        """Read what was written to a renamed file after it had been read to its end."""
+        if self._renamed is None:
+            return b""
+        data = self._renamed.take(limit, final=False)
+        self._empty_reads = 0 if data else self._empty_reads + 1
+        if self._empty_reads > _LINGER:
+            os.close(self._renamed.descriptor)
+            self._renamed = None
+        return data

@@ -1,0 +1,212 @@
+"""What is known at one moment: the snapshot the loop publishes, and how services stand in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from watchdog.alerts import Alert, State, failing
+from watchdog.conditions import ANY_SIGNAL, DEFAULT_WINDOW, Term, look_up
+from watchdog.history import History
+from watchdog.model import AtLeast, Kind, Labels, Measure, Reading, SignalKey, Value
+from watchdog.notifications import Notice, notice_of
+from watchdog.rules import Severity, Watch
+from watchdog.topology import Needs
+from watchdog.units import rfc3339
+
+
+class Status(StrEnum):
+    """How something stands, the worst first."""
+
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+    WARNING = "warning"
+    OK = "ok"
+
+
+RANK = {status: rank for rank, status in enumerate(Status)}
+OF_SEVERITY = {Severity.CRITICAL: Status.CRITICAL, Severity.WARNING: Status.WARNING, Severity.INFO: Status.OK}
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """Return the worst of *statuses*; nothing at all is unknown."""
+    return min(statuses, key=RANK.__getitem__, default=Status.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReport:
+    """One signal as it stands: its latest reading, its figures over the windows the rules use."""
+
+    reading: Reading
+    status: Status
+    figures: Mapping[str, Value]
+    totals: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the sidecar knows after one tick; never changed, only replaced."""
+
+    at: datetime
+    signals: Mapping[SignalKey, SignalReport]
+    services: Mapping[str, Status]
+    notices: tuple[Notice, ...]
+    status: Status
+    needs: Needs = field(default_factory=dict)
+
+    def of_service(self, service: str) -> list[SignalReport]:
+        """Return the reports of *service* in the file's order."""
+        return [report for key, report in self.signals.items() if key.service == service]
+
+
+Figures = Mapping[SignalKey, tuple[tuple[Term, Measure], ...]]
+
+
+def figures_of(watches: Iterable[Watch], offered: Mapping[SignalKey, Mapping[str, Measure]]) -> Figures:
+    """Return for every signal the windowed figures worth showing: those the rules ask for."""
+    wanted: dict[SignalKey, dict[Term, Measure]] = {key: {} for key in offered}
+    for watch in watches:
+        for clause in watch.clauses:
+            for option in clause:
+                if option.measure.windowed and option.condition.term.signal != ANY_SIGNAL:
+                    wanted.setdefault(option.signal, {})[option.condition.term] = option.measure
+    for key, measures in offered.items():
+        for name, measure in measures.items():
+            if measure.kind in (Kind.RATIO, Kind.SHARE, Kind.TOP):
+                wanted[key][Term(key.kind, name, DEFAULT_WINDOW)] = measure
+    return {key: tuple(terms.items()) for key, terms in wanted.items()}
+
+
+def snapshot(
+    history: History,
+    alerts: Mapping[Labels, Alert],
+    now: datetime,
+    *,
+    figures: Figures,
+    services: Iterable[str],
+    needs: Needs,
+) -> Snapshot:
+    """Return what is known of *services* at *now*."""
+    active = [alert for alert in alerts.values() if alert.state is not State.RESOLVED]
+    by_signal: dict[SignalKey, list[Alert]] = {}
+    for alert in active:
+        by_signal.setdefault(alert.signal, []).append(alert)
+    reports = {
+        key: _report(key, terms, history, by_signal.get(key, ()), now)
+        for key, terms in figures.items()
+        if key in history.latest
+    }
+    unseen = {key.service for key in figures if key not in history.latest}
+    standing = {
+        service: worst(
+            [
+                *(report.status for key, report in reports.items() if key.service == service),
+                *(OF_SEVERITY[alert.severity] for alert in active if alert.service == service),
+                *([Status.UNKNOWN] if service in unseen else []),
+            ]
+        )
+        for service in services
+    }
+    causes = failing(alerts)
+    notices = tuple(notice_of(alert, causes, needs) for alert in _ordered(alerts.values()))
+    own = [*standing.values(), *(OF_SEVERITY[alert.severity] for alert in active)]
+    return Snapshot(now, reports, standing, notices, worst(own), needs)
+
+
+def _ordered(alerts: Iterable[Alert]) -> list[Alert]:
+    order = list(Severity)
+    return sorted(alerts, key=lambda a: (a.state is State.RESOLVED, order.index(a.severity), a.active_since))
+
+
+def _report(
+    key: SignalKey,
+    terms: Iterable[tuple[Term, Measure]],
+    history: History,
+    alerts: Iterable[Alert],
+    now: datetime,
+) -> SignalReport:
+    reading = history.latest[key]
+    raised = worst(
+        [Status.OK, *(OF_SEVERITY[alert.severity] for alert in alerts if not _says_unknown(alert))]
+    )
+    status = worst([raised, Status.OK if reading.known else Status.UNKNOWN])
+    figures = {
+        str(term).removeprefix(f"{term.signal}."): look_up(term, key, measure, history, now)
+        for term, measure in terms
+    }
+    return SignalReport(reading, status, figures, history.totals(key))
+
+
+def _says_unknown(alert: Alert) -> bool:
+    """Say whether the alert is the one about a signal that cannot be told: its status is *unknown*."""
+    return "signal" in alert.labels
+
+
+# ---- as JSON -----------------------------------------------------------------------------------
+
+
+def number(found: Value) -> float | str | None:
+    """Return *found* as JSON has it; that a number is a lower bound is said beside it."""
+    return found.number if isinstance(found, AtLeast) else found
+
+
+def signal_json(report: SignalReport) -> dict[str, Any]:
+    """Return one signal as the audit and the API show it."""
+    reading = report.reading
+    shown = {**reading.values, **report.figures}
+    body: dict[str, Any] = {
+        "signal": reading.signal.kind,
+        "labels": dict(reading.signal.labels),
+        "status": str(report.status),
+        "values": {name: number(found) for name, found in shown.items()},
+    }
+    bounds = {name: "at_least" for name, found in shown.items() if isinstance(found, AtLeast)}
+    extra = {"bounds": bounds, "trouble": reading.trouble, "evidence": dict(reading.evidence)}
+    return body | {name: found for name, found in extra.items() if found}
+
+
+def alert_json(notice: Notice) -> dict[str, Any]:
+    """Return one alert as the audit and the API show it."""
+    alert = notice.alert
+    return {
+        "labels": dict(alert.labels),
+        "fingerprint": alert.labels.fingerprint,
+        "state": str(alert.state),
+        "since": rfc3339(alert.active_since),
+        "fired_at": alert.fired_at and rfc3339(alert.fired_at),
+        "resolved_at": alert.resolved_at and rfc3339(alert.resolved_at),
+        "value": alert.value,
+        "summary": alert.summary,
+        "figures": list(alert.figures),
+        "evidence": dict(alert.evidence),
+        "cause": notice.cause,
+        "affects": list(notice.affects),
+        "runbook": alert.runbook,
+    }
+
+
+def snapshot_json(found: Snapshot, *, resolved: bool = True) -> dict[str, Any]:
+    """Return the whole snapshot (SPEC §4); with *resolved* also the alerts that ended lately."""
+    servers = [report.reading for key, report in found.signals.items() if key.kind == "redis"]
+    server = servers[0] if servers else None
+    return {
+        "status": str(found.status),
+        "at": rfc3339(found.at),
+        "redis": {
+            "up": bool(server and server.values.get("up") == 1),
+            "version": str(server.evidence.get("version"))
+            if server and "version" in server.evidence
+            else None,
+        },
+        "services": {
+            service: {
+                "status": str(status),
+                "signals": [signal_json(report) for report in found.of_service(service)],
+            }
+            for service, status in found.services.items()
+        },
+        "alerts": [alert_json(notice) for notice in found.notices if resolved or not notice.resolved],
+    }

@@ -1,0 +1,31 @@
+"""The signals: one file each, and one entry each in `SIGNALS`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from watchdog.signals.base import Signal
+from watchdog.signals.consumes import Consumes
+from watchdog.signals.executions import Executions
+from watchdog.signals.flag import Flag
+from watchdog.signals.health import Health
+from watchdog.signals.heartbeat import Heartbeat
+from watchdog.signals.log import Log
+from watchdog.signals.redis import RedisServer
+from watchdog.signals.settings import Settings
+from watchdog.signals.stream import Stream
+from watchdog.signals.unit import Unit
+
+SIGNALS: Mapping[str, type[Signal[Any]]] = {
+    "heartbeat": Heartbeat,
+    "stream": Stream,
+    "consumes": Consumes,
+    "executions": Executions,
+    "log": Log,
+    "unit": Unit,
+    "health": Health,
+    "settings": Settings,
+    "flag": Flag,
+    "redis": RedisServer,
+}

@@ -1,0 +1,182 @@
+"""`heartbeat`: a key, hash field or stream that a service renews while it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from watchdog.entries import parse_entries
+from watchdog.errors import CollectError
+from watchdog.model import Labels, Measure, Reading, SignalKey, Value, seconds, value
+from watchdog.signals.base import Command, Duration, Look, RedisSignal, Refused, Reply, SignalConfig
+from watchdog.signals.replies import text
+from watchdog.timestamps import parse_timestamp
+
+STREAM_FIELDS = ("last_decision_ts", "ts", "timestamp")
+"""Where a heartbeat kept as stream entries has its time, if not told; else the entry's ID counts."""
+JSON_FIELDS = ("ts", "timestamp", "time", "last_seen", "updated_at")
+RENEWED = timedelta(seconds=1)
+"""A TTL that is longer by this than it could be has been renewed."""
+
+
+class HeartbeatConfig(SignalConfig):
+    """Keys of `heartbeat`."""
+
+    key: str | None = Field(None, min_length=1, description="the string key that holds the heartbeat")
+    hash: str | None = Field(None, min_length=1, description="a hash that holds it, in `field`")
+    field: str | None = Field(
+        None, min_length=1, description="the field of `hash`, `stream` or of a JSON value"
+    )
+    stream: str | None = Field(None, min_length=1, description="a stream whose entries are the heartbeats")
+    format: Literal["auto", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "iso", "text"] = Field(
+        "auto", description="how the time is written; auto tells by looking"
+    )
+    ttl: Duration | None = Field(None, description="the expiry the service gives the key, if it gives one")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> HeartbeatConfig:
+        if sum(place is not None for place in (self.key, self.hash, self.stream)) != 1:
+            raise ValueError("a heartbeat lives in one place (give key, or hash and field, or stream)")
+        if self.hash is not None and self.field is None:
+            raise ValueError("a heartbeat in a hash needs its field (add field: …)")
+        return self
+
+    def labels(self) -> Labels:
+        """Return the key, and the field where there is one."""
+        place = self.key or self.hash or self.stream or ""
+        return Labels({"key": place}, {"field": self.field} if self.field and self.hash else {})
+
+    def offered(self) -> Mapping[str, Measure]:
+        """Return all measures; `ttl` only where the file declares one."""
+        absent = set() if self.ttl else {"ttl"}
+        return {name: found for name, found in Heartbeat.MEASURES.items() if name not in absent}
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What was found at the heartbeat's place: its text, its time, its remaining life."""
+
+    text: str
+    at: datetime | None
+    ttl: timedelta | None  # None: it never expires
+
+
+class Heartbeat(RedisSignal[HeartbeatConfig]):
+    """Tells a missing, stale, frozen, future, undying and mistyped heartbeat apart."""
+
+    MEASURES: ClassVar[Mapping[str, Measure]] = {
+        "present": value("1 while the heartbeat exists"),
+        "age": seconds("Age of the last beat", grows=True),
+        "ttl": seconds("Time until it expires, -1 if it never does"),
+        "ahead": seconds("How far its time lies in the future"),
+        "unchanged": seconds("For how long the same value has been rewritten", grows=True),
+    }
+    Config = HeartbeatConfig
+
+    def __init__(self, key: SignalKey, config: HeartbeatConfig, keep: timedelta) -> None:
+        super().__init__(key, config, keep)
+        self.last_beat: datetime | None = None
+        self._before: tuple[datetime, Beat] | None = None
+        self._same_since: datetime | None = None
+        self._renewed = False
+
+    def memory(self) -> Mapping[str, Any]:
+        """Remember the last beat seen, so that a vanished key still has an age."""
+        return {"last_beat": self.last_beat.isoformat()} if self.last_beat else {}
+
+    def remember(self, memory: Mapping[str, Any]) -> None:
+        """Take back the last beat seen."""
+        if "last_beat" in memory:
+            self.last_beat = datetime.fromisoformat(memory["last_beat"])
+
+    def look(self, now: datetime) -> Look:
+        """Read the beat and its expiry in one round trip."""
+        found = yield from self._fetch()
+        if found is None:
+            self._before = self._same_since = None
+            values: dict[str, Value] = {"present": 0.0}
+            if self.last_beat is not None:
+                values["age"] = max(0.0, (now - self.last_beat).total_seconds())
+            evidence = {"last_beat": self.last_beat.isoformat() if self.last_beat else "never seen"}
+            return Reading(self.key, now, values, evidence=evidence)
+        frozen = self._frozen(found, now)
+        self._before = (now, found)
+        age = self._age(found, now)
+        if age is not None:
+            self.last_beat = now - timedelta(seconds=max(0.0, age))
+        values = {
+            "present": 1.0,
+            "age": None if age is None else max(0.0, age),
+            "ahead": None if age is None else max(0.0, -age),
+            "unchanged": frozen.total_seconds(),
+        }
+        if self.config.format == "text" and self.config.ttl is None:
+            del values["age"], values["ahead"]  # by its own declaration it tells no time
+        if self.config.stream is None:
+            values["ttl"] = -1.0 if found.ttl is None else found.ttl.total_seconds()
+        return Reading(self.key, now, values, evidence={"value": found.text[:80]})
+
+    def _fetch(self) -> Generator[Sequence[Command], Sequence[Reply], Beat | None]:
+        config = self.config
+        if config.stream is not None:
+            (reply,) = yield [("XREVRANGE", config.stream, "+", "-", "COUNT", 1)]
+            yield from self._refuse(reply, config.stream)
+            entries = parse_entries(reply)
+            if not entries:
+                return None
+            names = (config.field,) if config.field else STREAM_FIELDS
+            stated = next((t for name in names if (t := entries[0].find(name)) is not None), None)
+            at = entries[0].id.at if stated is None else parse_timestamp(stated, config.format)
+            return Beat(stated or str(entries[0].id), at, None)
+        place = config.key or config.hash or ""
+        ask: Command = ("GET", place) if config.key else ("HGET", place, config.field or "")
+        reply, left = yield [ask, ("PTTL", place)]
+        yield from self._refuse(reply, place)
+        if reply is None:
+            return None
+        shown = text(reply)
+        ttl = None if isinstance(left, Refused) or left < 0 else timedelta(milliseconds=left)
+        return Beat(shown, self._time(shown), ttl)
+
+    def _refuse(self, reply: Reply, place: str) -> Generator[Sequence[Command], Sequence[Reply], None]:
+        if not isinstance(reply, Refused):
+            return
+        if reply.code != "WRONGTYPE":
+            raise CollectError(f'heartbeat "{place}" cannot be read: {reply}')
+        (kind,) = yield [("TYPE", place)]
+        wanted = "stream" if self.config.stream else "hash" if self.config.hash else "string"
+        raise CollectError(f'heartbeat "{place}" holds a {text(kind)}, not a {wanted}')
+
+    def _time(self, shown: str) -> datetime | None:
+        if shown[:1] != "{":
+            return parse_timestamp(shown, self.config.format)
+        entry = parse_entries([(b"0-0", (b"payload", shown.encode()))])[0]
+        names = (self.config.field,) if self.config.field else JSON_FIELDS
+        stated = next((found for name in names if (found := entry.find(name)) is not None), None)
+        return None if stated is None else parse_timestamp(stated, self.config.format)
+
+    def _age(self, found: Beat, now: datetime) -> float | None:
+        """Return the beat's age by its own time, or else by what is gone of its declared life."""
+        if found.at is not None:
+            return (now - found.at).total_seconds()
+        if self.config.ttl is not None and found.ttl is not None:
+            return max(0.0, (self.config.ttl - found.ttl).total_seconds())
+        return None
+
+    def _frozen(self, found: Beat, now: datetime) -> timedelta:
+        """Return for how long one value has been written again and again."""
+        if self._before is None or self._before[1].text != found.text:
+            self._same_since, self._renewed = now, False
+        elif found.ttl is not None and self._before[1].ttl is not None:
+            expected = self._before[1].ttl - (now - self._before[0])
+            self._renewed = self._renewed or found.ttl > expected + RENEWED
+        by_life = timedelta(0)
+        if self.config.ttl is not None and found.ttl is not None and found.at is not None:
+            written = now - (self.config.ttl - found.ttl)  # when it was last written, by its expiry
+            by_life = max(timedelta(0), written - found.at)
+        seen = now - (self._same_since or now) if self._renewed else timedelta(0)
+        return max(seen, by_life if by_life > RENEWED else timedelta(0))

@@ -1,0 +1,152 @@
+"""
+The sources signals are read from, each looked at on its own so that a slow one delays nobody.
+
+All Redis signals share one source; every other signal is a source of its own. A look that takes
+longer than the tick is patient goes on in the background: until it ends its signals are unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+
+from watchdog.errors import CollectError
+from watchdog.model import Reading
+from watchdog.reader import RedisReader
+from watchdog.signals.base import LocalSignal, RedisSignal, Signal
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A signal and how often it is looked at."""
+
+    signal: Signal[Any]
+    every: timedelta
+
+
+@dataclass(slots=True)
+class Source:
+    """One thing that can be slow by itself: a name, its signals, and how to look at some of them."""
+
+    name: str
+    signals: Sequence[Timed]
+    ask: Callable[[Sequence[Signal[Any]], datetime], Awaitable[list[Reading]]]
+    task: asyncio.Task[list[Reading]] | None = None
+    asked: Sequence[Signal[Any]] = ()
+    began: datetime | None = None
+    laggard: bool = False
+    _due: dict[int, datetime] = field(default_factory=dict)
+
+    def begin(self, now: datetime) -> bool:
+        """Start looking at what is due at *now*, unless the last look is still on; say whether it started."""
+        if self.task is not None:
+            return False
+        due = [i for i, timed in enumerate(self.signals) if now >= self._due.get(i, now)]
+        if not due:
+            return False
+        for i in due:
+            self._due[i] = now + self.signals[i].every - timedelta(milliseconds=200)
+        self.asked = [self.signals[i].signal for i in due]
+        self.began = now
+        self.task = asyncio.create_task(self._look(now), name=f"look {self.name}")
+        return True
+
+    async def _look(self, now: datetime) -> list[Reading]:
+        try:
+            return await self.ask(self.asked, now)
+        except Exception as exc:
+            log.exception("look_failed", source=self.name)
+            why = f"looking failed inside the watchdog ({type(exc).__name__}); please report it"
+            return [Reading(signal.key, now, trouble=why) for signal in self.asked]
+
+    def collect(self, now: datetime) -> list[Reading]:
+        """Return the readings of a finished look, or say that there is no answer yet."""
+        if self.task is None or self.began is None:
+            return []
+        if self.task.done():
+            readings = self.task.result()
+            self.task = None
+            self.laggard = False
+            return readings
+        self.laggard = True
+        waited = f"no answer for {(now - self.began).total_seconds():.0f}s"
+        return [Reading(signal.key, now, trouble=waited) for signal in self.asked]
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """
+    Return what *work* returns, run in a daemon thread of its own.
+
+    Not the loop's executor: a look that hangs for good (a dead network disk) must neither use up
+    its threads nor hold up the end of the process.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if not done.done():
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as exc:  # noqa: BLE001 (it is raised where it is awaited)
+            error = exc
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, daemon=True, name="look").start()
+    return await done
+
+
+def build_sources(timed: Iterable[Timed], reader: RedisReader) -> list[Source]:
+    """Return the sources of all signals: Redis first, then one for each other signal."""
+    everything = list(timed)
+    from_redis = [t for t in everything if isinstance(t.signal, RedisSignal)]
+
+    async def ask_redis(signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
+        return await reader.look([s for s in signals if isinstance(s, RedisSignal)], now)
+
+    sources = [Source("redis", from_redis, ask_redis)]
+    sources += [
+        Source(str(t.signal.key), [t], _ask_here) for t in everything if isinstance(t.signal, LocalSignal)
+    ]
+    return sources
+
+
+async def _ask_here(signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
+    readings = []
+    for signal in signals:
+        assert isinstance(signal, LocalSignal)
+        try:
+            readings.append(await in_thread(partial(signal.look_here, now)))
+        except CollectError as exc:
+            readings.append(Reading(signal.key, now, trouble=str(exc)))
+    return readings
+
+
+async def look(sources: Sequence[Source], now: datetime, patience: float) -> list[Reading]:
+    """
+    Look at every source that is due and return what came, waiting *patience* seconds at most.
+
+    A source that was late the last time is not waited for again before it has answered.
+    """
+    started = {source.task for source in sources if source.begin(now) and not source.laggard}
+    waiting = {task for task in started if task is not None}
+    if waiting:
+        await asyncio.wait(waiting, timeout=patience)
+    return [reading for source in sources for reading in source.collect(now)]

@@ -1,0 +1,1 @@
+"""What the sidecar shows over HTTP."""

@@ -1,0 +1,196 @@
+"""`/metrics`: a view of the latest snapshot; nothing to clean up when a stream or consumer goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from watchdog import __version__
+from watchdog.alerts import State
+from watchdog.conditions import DEFAULT_WINDOW, find_measure
+from watchdog.model import AtLeast, Kind, Measure
+from watchdog.report import SignalReport, Snapshot, Status
+from watchdog.rules import KNOWN
+from watchdog.sidecar import Sidecar
+from watchdog.signals import SIGNALS
+from watchdog.units import Unit, write_duration
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SUFFIX = {Unit.SECONDS: "_seconds", Unit.BYTES: "_bytes"}
+GAUGES = (Kind.VALUE, Kind.WORD, Kind.RATIO, Kind.SHARE)
+FAMILY_LABEL = {"matches": "pattern", "body": "field", "constant_share": "field"}
+"""Under which label the variable part of ``matches.<name>`` and its like is exported."""
+
+
+def metric_name(kind: str, measure: str, found: Measure) -> str:
+    """Return the name under which *measure* of a signal is exported (SPEC §6), without ``_total``."""
+    family = measure.partition(".")[0]
+    if found.kind is Kind.COUNTER and family == "total":
+        return f"watchdog_{kind}"  # its own name is the suffix: watchdog_executions_total
+    suffix = SUFFIX.get(found.unit, "")
+    return f"watchdog_{kind}_{family}" + ("" if family.endswith("_ratio") else suffix)
+
+
+class SnapshotCollector(Collector):
+    """Builds all families from what the sidecar published last."""
+
+    def __init__(self, sidecar: Sidecar) -> None:
+        self.sidecar = sidecar
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family; an unknown value is an absent series and `watchdog_signal_known` 0."""
+        yield from own_metrics(self.sidecar, self.sidecar.clock())
+        if self.sidecar.latest is not None:
+            yield from signal_metrics(self.sidecar.latest)
+            yield from alert_metrics(self.sidecar.latest)
+
+
+def render(sidecar: Sidecar) -> bytes:
+    """Return the exposition in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(SnapshotCollector(sidecar))
+    return generate_latest(registry)
+
+
+# ---- signals -----------------------------------------------------------------------------------
+
+
+def signal_metrics(snapshot: Snapshot) -> Iterator[Metric]:
+    """Yield a family for each measure, and whether each signal is known."""
+    known = GaugeMetricFamily("watchdog_signal_known", KNOWN.help)
+    gauges: dict[str, GaugeMetricFamily] = {}
+    counters: dict[str, CounterMetricFamily] = {}
+    for key, report in snapshot.signals.items():
+        labels = {"service": key.service, **key.labels}
+        measures = SIGNALS[key.kind].MEASURES
+        known.add_sample(known.name, {**labels, "signal": key.kind}, float(report.reading.known is True))
+        for name, total in report.totals.items():
+            if (measure := find_measure(name, measures)) is not None and measure.kind is Kind.COUNTER:
+                metric = metric_name(key.kind, name, measure)
+                family = counters.setdefault(metric, CounterMetricFamily(metric, measure.help))
+                family.add_sample(f"{metric}_total", {**labels, **part_label(name)}, total)
+        for name, found in _present(report):
+            measure = find_measure(name, measures)
+            if measure is not None and measure.kind in GAUGES:
+                metric = metric_name(key.kind, name, measure)
+                gauge = gauges.setdefault(metric, GaugeMetricFamily(metric, measure.help))
+                _add_gauge(gauge, {**labels, **part_label(name)}, measure, found)
+    yield known
+    yield from gauges.values()
+    yield from counters.values()
+
+
+def _present(report: SignalReport) -> Iterator[tuple[str, float | str | AtLeast]]:
+    """Yield what has a value now: the measures of now, and ratios over the default window."""
+    if report.reading.trouble is not None:
+        return
+    suffix = f"[{write_duration(DEFAULT_WINDOW)}]"
+    ratios = {name.removesuffix(suffix): v for name, v in report.figures.items() if name.endswith(suffix)}
+    for name, found in {**report.reading.values, **ratios}.items():
+        if found is not None:
+            yield name, found
+
+
+def part_label(measure: str) -> dict[str, str]:
+    """Return the label for the variable part of ``matches.<name>`` and its like."""
+    family, dot, part = measure.partition(".")
+    return {FAMILY_LABEL.get(family, "part"): part} if dot else {}
+
+
+def _add_gauge(
+    gauge: GaugeMetricFamily, labels: dict[str, str], measure: Measure, found: float | str | AtLeast
+) -> None:
+    if measure.kind is Kind.WORD:
+        for word in measure.words or (str(found),):
+            gauge.add_sample(
+                gauge.name, {**labels, gauge.name.rpartition("_")[2]: word}, float(word == found)
+            )
+    elif not isinstance(found, str):
+        gauge.add_sample(gauge.name, labels, found.number if isinstance(found, AtLeast) else found)
+
+
+# ---- alerts and services -----------------------------------------------------------------------
+
+
+def alert_metrics(snapshot: Snapshot) -> Iterator[Metric]:
+    """Yield the alerts that are not over, and every service's status."""
+    alerts = GaugeMetricFamily(
+        "watchdog_alerts", "Alerts by state", labels=["alertname", "service", "severity", "state"]
+    )
+    counts: dict[tuple[str, str, str, str], int] = {}
+    for notice in snapshot.notices:
+        alert = notice.alert
+        if alert.state is not State.RESOLVED:
+            ticket = (alert.name, alert.service, str(alert.severity), str(alert.state))
+            counts[ticket] = counts.get(ticket, 0) + 1
+    for labels, count in counts.items():
+        alerts.add_metric(list(labels), count)
+    yield alerts
+    statuses = GaugeMetricFamily(
+        "watchdog_service_status", "1 for the status a service has", labels=["service", "status"]
+    )
+    for service, status in snapshot.services.items():
+        for possible in Status:
+            statuses.add_metric([service, str(possible)], float(possible is status))
+    yield statuses
+
+
+# ---- the sidecar itself ------------------------------------------------------------------------
+
+
+def own_metrics(sidecar: Sidecar, now: datetime) -> Iterator[Metric]:
+    """Yield what tells whether the watcher itself is well."""
+    pulse, outbox = sidecar.pulse, sidecar.outbox
+    yield InfoMetricFamily("watchdog_build", "Which version runs", value={"version": __version__})
+    yield _gauge("watchdog_ready", "1 while the last tick is young", float(sidecar.ready(now)))
+    last = pulse.last_tick.timestamp() if pulse.last_tick else 0.0
+    yield _gauge("watchdog_last_tick_timestamp_seconds", "When the last tick was, 0 before the first", last)
+    yield _gauge(
+        "watchdog_tick_interval_seconds", "How often a tick is due", sidecar.config.every.total_seconds()
+    )
+    yield _gauge("watchdog_tick_duration_seconds", "How long the last tick took", pulse.tick_seconds)
+    yield _gauge(
+        "watchdog_tick_duration_max_seconds", "How long the longest tick took", pulse.slowest_tick_seconds
+    )
+    yield _counter("watchdog_ticks", "Ticks finished", pulse.ticks)
+    yield _counter("watchdog_ticks_failed", "Ticks that failed inside the watchdog", pulse.failed_ticks)
+    yield _counter("watchdog_tick_seconds", "Time spent in ticks", pulse.spent_seconds)
+    yield _counter(
+        "watchdog_state_failures", "Times the state file could not be written", pulse.state_failures
+    )
+    failures = CounterMetricFamily(
+        "watchdog_collect_failures", "Looks that brought no answer", labels=["signal", "reason"]
+    )
+    kinds = {spec.key.kind for spec in sidecar.config.signals}
+    for kind in sorted(kinds):
+        for reason in ("no_answer", "source_down"):
+            failures.add_metric([kind, reason], pulse.collect_failures.get((kind, reason), 0))
+    yield failures
+    sent = CounterMetricFamily(
+        "watchdog_notifications", "Notifications by what became of them", labels=["receiver", "outcome"]
+    )
+    for (receiver, outcome), count in sorted(outbox.outcomes.items()):
+        sent.add_metric([receiver, outcome], count)
+    yield sent
+    depth = GaugeMetricFamily("watchdog_outbox_depth", "Notifications that wait", labels=["receiver"])
+    age = GaugeMetricFamily(
+        "watchdog_outbox_oldest_seconds", "Age of the oldest notification that waits", labels=["receiver"]
+    )
+    for receiver in sidecar.config.receivers:
+        oldest = outbox.oldest(receiver)
+        depth.add_metric([receiver], outbox.depth(receiver))
+        age.add_metric([receiver], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
+    yield depth
+    yield age
+
+
+def _gauge(name: str, help_: str, number: float) -> Metric:
+    return GaugeMetricFamily(name, help_, value=number)
+
+
+def _counter(name: str, help_: str, number: float) -> Metric:
+    return CounterMetricFamily(name, help_, value=number)
