@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 from enum import StrEnum
@@ -17,11 +16,13 @@ from watchdog import __version__
 from watchdog.audit import EXIT, UNUSABLE, audit
 from watchdog.clock import utc_now
 from watchdog.config import Config, load
+from watchdog.demo.command import demo_command, pipeline_command
 from watchdog.errors import ConfigError, WatchdogError
 from watchdog.forms import FORMS, as_table
 from watchdog.rules import Watch
 from watchdog.sidecar import Sidecar
 from watchdog.state import StateFile
+from watchdog.terminal import fail, quiet_logs, structured_logs
 from watchdog.units import write_duration
 from watchdog.web.app import build_app
 from watchdog.web.server import WebServer, bind
@@ -46,12 +47,6 @@ class Format(StrEnum):
     NAGIOS = "nagios"
     JUNIT = "junit"
     MARKDOWN = "markdown"
-
-
-def fail(message: str, status: int) -> typer.Exit:
-    """Say *message* on standard error and return the exit to raise."""
-    typer.echo(message, err=True)
-    return typer.Exit(status)
 
 
 def load_or_exit(rules: Path, status: int) -> Config:
@@ -170,31 +165,8 @@ async def serve(config: Config, host: str, port: int) -> None:
     log.info("stopped")
 
 
-def structured_logs(level: str) -> None:
-    """Log JSON lines to standard error, or readable lines if that is a terminal."""
-    number = logging.getLevelNamesMapping().get(level.upper())
-    if number is None:
-        raise fail(f'--log-level "{level}" is none (debug, info, warning or error)', 2)
-    shown: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            shown,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-
-
-def quiet_logs() -> None:
-    """Keep standard output for the answer and standard error for what is wrong with the question."""
-    structured_logs("error")
+app.command("demo", epilog="Example: watchdog demo --fault W01 --for 90s")(demo_command)
+app.command("pipeline", epilog="Example: watchdog pipeline execution --port 8002")(pipeline_command)
 
 
 def main() -> None:

@@ -56,6 +56,18 @@ _Loader.add_implicit_resolver(
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?\d+$"), list("-+0123456789"))
 
 
+# In a flow sequence YAML would take the bracket of `offered[1h]` or of `in [a, b]` for a sequence of its
+# own. Stand-ins of the same width carry such brackets and commas through the parser, columns unharmed.
+_WINDOW = re.compile(r"(?<=\w)\[(\s*\d[\w.]*\s*)\]")
+_WORDS = re.compile(r"(?<=\bin)(\s*)\[([\w\s,/.-]*)\]")
+_STAND_INS = str.maketrans("[],", "\ue000\ue001\ue002")
+_MEANT = str.maketrans("\ue000\ue001\ue002", "[],")
+
+
+def _carry(match: re.Match[str]) -> str:
+    return match[0].translate(_STAND_INS)
+
+
 def read_yaml(text: str, environment: Mapping[str, str]) -> Document:
     """
     Read one YAML document and fill in ``${VAR}`` and ``${VAR:-default}`` from *environment*.
@@ -63,7 +75,13 @@ def read_yaml(text: str, environment: Mapping[str, str]) -> Document:
     ``$${`` is a literal ``${``. Problems are collected, never raised.
     """
     document = Document()
-    loader = _Loader(text)
+    try:
+        loader = _Loader(_WORDS.sub(_carry, _WINDOW.sub(_carry, text)))
+    except yaml.YAMLError as exc:
+        document.problems.append(
+            Problem(1, 1, "", f"not YAML: {str(exc).splitlines()[0]}", "save it as UTF-8")
+        )
+        return document
     try:
         node = loader.get_single_node()
         if node is not None:
@@ -109,7 +127,7 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._problem(key_node, "a key must be a plain word", "")
                 continue
-            key = str(key_node.value)
+            key = str(key_node.value).translate(_MEANT)
             inner = (*path, key)
             if key in found:
                 first = self.document.key_marks[inner][0]
@@ -123,6 +141,7 @@ class _Builder:
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
         assert isinstance(node, yaml.ScalarNode)
+        node.value = node.value.translate(_MEANT)
         if "${" in node.value:
             return self._expand(node, path)
         try:

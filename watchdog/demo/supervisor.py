@@ -24,6 +24,11 @@ from watchdog.demo.server import HOST, free_port, tethered
 TERM_SECONDS = 1.5
 READY_SECONDS = 15.0
 EXEC_FAILED = 203
+SYSTEMCTL = """#!/bin/sh
+# Answers `systemctl show … UNIT` for the units of the demo's supervisor, which stands in for systemd.
+for unit; do :; done
+cat "$(dirname "$0")/../units/$unit" 2>/dev/null || printf 'Id=%s\\nLoadState=not-found\\n' "$unit"
+"""
 
 
 class SupervisorError(RuntimeError):
@@ -128,6 +133,7 @@ class Supervisor:
             await running.keeper
         running.keeper = None
         running.state = ("inactive", "dead")
+        self._publish(running)
         self._write(f"Stopped {running.unit.name}.")
 
     async def restart(self, unit: str) -> None:
@@ -167,6 +173,14 @@ class Supervisor:
             "InvocationID": running.invocation,
         }
 
+    def _publish(self, running: _Running) -> None:
+        """Keep what `tools/systemctl` prints about the unit up to date, all of it at once."""
+        path = self.directory / "units" / running.unit.name
+        shown = self.unit_state(running.unit.name)
+        fresh = path.with_suffix(".new")
+        fresh.write_text("".join(f"{name}={text}\n" for name, text in shown.items()), encoding="utf-8")
+        fresh.replace(path)
+
     def _find(self, name: str) -> _Running:
         for running in self._running.values():
             if name in {running.unit.name, running.unit.service}:
@@ -182,6 +196,7 @@ class Supervisor:
             running.result, running.exit_status = "success", 0
             running.invocation = uuid.uuid4().hex
             running.entered = f"{utc_now():%a %Y-%m-%d %H:%M:%S} UTC"
+            self._publish(running)
             self._write(f"Started {name}.")
             try:
                 status = await running.process.wait()
@@ -190,6 +205,7 @@ class Supervisor:
                 raise
             running.state = ("activating", "auto-restart")
             self._note_exit(running, status)
+            self._publish(running)
             await asyncio.sleep(self.restart_seconds)
             running.restarts += 1
             self._write(f"{name}: Scheduled restart job, restart counter is at {running.restarts}.")
@@ -268,8 +284,11 @@ def build_pipeline(
         "apply_layer": {"APPLY_MODE": "testnet", "APPLY_KILL_SWITCH": "false", "K_BLOCK_CRITICAL": "0.80"},
         "execution": {"EXECUTION_PARSE_EVERY_ENTRY": "false"},
     }
-    for folder in ("logs", "env", "bin"):
+    for folder in ("logs", "env", "bin", "tools", "units"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
+    systemctl = directory / "tools" / "systemctl"
+    systemctl.write_text(SYSTEMCTL, encoding="utf-8")
+    systemctl.chmod(0o755)
     (directory / "journal.log").touch()
     return Supervisor(
         directory,

@@ -158,15 +158,17 @@ def detect(lines: Iterable[bytes], current: str = BARE) -> str:
     not change how a file is read.
     """
     sample = [strip(line) for line in lines]
-    hits = {
-        name: sum(1 for line in sample if level_as(name, line) is not Level.NONE) for name in _BODIES
-    }
-    recognised = sum(1 for line in sample if _SYSLOG.match(line))
+    if _hits(current, sample) * 2 > len(sample):
+        return current
+    hits = {name: _hits(name, sample) for name in _BODIES}
     best = max(hits, key=lambda name: hits[name])
-    if current in hits and hits[current] * 2 >= hits[best] and hits[current]:
-        return current
     if hits[best]:
-        return best
-    if current != BARE and not recognised:
+        return current if hits.get(current, 0) * 2 >= hits[best] else best
+    if current in hits:
         return current
-    return "syslog" if recognised * 2 > len(sample) else BARE
+    prefixed = sum(1 for line in sample if _SYSLOG.match(line))
+    return "syslog" if prefixed * 2 > len(sample) else BARE
+
+
+def _hits(format: str, sample: list[bytes]) -> int:
+    return sum(1 for line in sample if level_as(format, line) is not Level.NONE)

@@ -1,14 +1,13 @@
 """What was counted of one log file, by the time at which it was written."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from watchdog.logs.formats import BARE, detect
+from watchdog.logs.formats import detect
 from watchdog.logs.patterns import Patterns, count_matches
 from watchdog.logs.redact import redact
-from watchdog.logs.tally import BLOCK, SAMPLES, Tallier, Tally
+from watchdog.logs.tally import BLOCK, SAMPLES, Tallier, Tally, cut
 from watchdog.logs.times import timestamp
 
 SLOT = timedelta(seconds=10)
@@ -27,6 +26,11 @@ class Bucket:
     tally: Tally
     matches: dict[str, int]
 
+    def __add__(self, other: "Bucket") -> "Bucket":
+        """Return both together, *other* being the later of the same slot."""
+        matches = {name: count + other.matches[name] for name, count in self.matches.items()}
+        return Bucket(self.at, self.tally + other.tally, matches)
+
     @property
     def lines(self) -> int:
         """Return the number of lines, those of tracebacks among them."""
@@ -43,65 +47,87 @@ class Bucket:
         return self.tally.errors
 
 
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """
+    What is known of when lines were written: in zone *tz*, after *earliest* and by *now*.
+
+    What a line says is held within that: a program's wrong clock must not move errors out of sight.
+    """
+
+    now: datetime
+    tz: tzinfo = UTC
+    earliest: datetime | None = None
+
+    def time_of(self, line: bytes) -> datetime | None:
+        """Return when *line* was written, or None if it does not say."""
+        said = timestamp(line, self.now, self.tz)
+        if said is None:
+            return None
+        return min(max(said, self.earliest) if self.earliest else said, self.now)
+
+
 @dataclass(slots=True)
 class Ledger:
-    """Counts chunk after chunk of one file and puts each line into the slot of its time."""
+    """Counts one file, chunk after chunk, and puts each line into the slot of its time."""
 
     tallier: Tallier
     patterns: Patterns
-    tz: tzinfo = UTC
     detecting: bool = True  # else the user has named the format
     last_line_at: datetime | None = None
     last_error: bytes | None = None
     samples: dict[bytes, None] = field(default_factory=dict)
-    slots: dict[datetime, tuple[Tally, dict[str, int]]] = field(default_factory=dict)
+    slots: dict[datetime, Bucket] = field(default_factory=dict)
 
-    def add(self, chunk: bytes, now: datetime, earliest: datetime | None = None) -> None:
-        """
-        Count the complete lines of *chunk*, which were all written after *earliest* and by *now*.
-
-        A line without a time has that of the line before. What a line says is bounded by what
-        we know: a clock in the wrong zone must not move errors out of sight.
-        """
+    def add(self, chunk: bytes, clock: Clock) -> None:
+        """Count the complete lines of *chunk*; one without a time has that of the line before."""
         if self.detecting:
-            lines = chunk[: BLOCK * 2].split(b"\n")[:_SAMPLE_LINES]
+            lines = chunk[: 2 * BLOCK].split(b"\n")[:_SAMPLE_LINES]
             self.tallier.use(detect((line for line in lines if line), self.tallier.format))
-        for block in _cut(chunk, BLOCK):
-            for piece, at in self._by_time(block, now):
-                at = min(max(at, earliest) if earliest else at, now)  # noqa: PLW2901
-                self._enter(piece, at)
+        before: datetime | None = None
+        for block in cut(chunk, BLOCK):
+            for piece, at in _by_time(block, clock, before):
+                before = at
+                self._enter(piece, at or clock.now)
 
     def buckets(self) -> tuple[Bucket, ...]:
         """Return what has been counted, oldest first."""
-        return tuple(Bucket(at, *self.slots[at]) for at in sorted(self.slots))
+        return tuple(self.slots[at] for at in sorted(self.slots))
 
     def _enter(self, piece: bytes, at: datetime) -> None:
-        tally = self.tallier.count(piece)
-        matches = count_matches(piece, self.patterns)
-        slot = datetime.fromtimestamp(at.timestamp() // SLOT.total_seconds() * SLOT.total_seconds(), UTC)
-        if slot in self.slots:
-            before, earlier = self.slots[slot]
-            tally_sum = before + tally
-            matches = {name: earlier[name] + count for name, count in matches.items()}
-        else:
-            tally_sum = tally
-        self.slots[slot] = tally_sum, matches
+        slot = at - timedelta(seconds=at.timestamp() % SLOT.total_seconds())
+        bucket = Bucket(slot, self.tallier.count(piece), count_matches(piece, self.patterns))
+        self.slots[slot] = self.slots[slot] + bucket if slot in self.slots else bucket
         self.last_line_at = max(at, self.last_line_at or at)
-        self.last_error = tally.last_error or self.last_error
-        for sample in tally.samples:
-            if len(self.samples) < SAMPLES:
-                self.samples[sample] = None
+        self.last_error = bucket.tally.last_error or self.last_error
+        for sample in bucket.tally.samples[: SAMPLES - len(self.samples)]:
+            self.samples[sample] = None
 
-    def _by_time(self, block: bytes, now: datetime) -> Iterator[tuple[bytes, datetime]]:
-        """Halve *block* until each piece was written within one slot."""
-        first = self._first_time(block, now)
-        last = self._last_time(block, now) or first
-        if last - first < SLOT or block.count(b"\n") == 1:
-            self._carried = last
-            yield block, last
-            return
-        for half in _halves(block):
-            yield from self._by_time(half, now)
+
+def _by_time(block: bytes, clock: Clock, before: datetime | None) -> list[tuple[bytes, datetime | None]]:
+    """Halve *block* until each piece was written within one slot; log files are in order of time."""
+    end = block.find(b"\n")
+    first = clock.time_of(block[:end]) or before
+    last = last_time(block, clock) or first
+    single = end >= len(block) - 1
+    if single or first is None or last is None or abs(last - first) < SLOT:
+        return [(block, last)]
+    middle = block.find(b"\n", len(block) // 2, -1) + 1 or block.rfind(b"\n", 0, len(block) // 2) + 1
+    pieces = _by_time(block[:middle], clock, before)
+    return pieces + _by_time(block[middle:], clock, pieces[-1][1])
+
+
+def last_time(lines: bytes, clock: Clock) -> datetime | None:
+    """Return the time of the last of *lines* that says one; a traceback's length is looked back."""
+    end = len(lines) - 1
+    for _ in range(_LOOK_BACK):
+        start = lines.rfind(b"\n", 0, end) + 1
+        if at := clock.time_of(lines[start:end]):
+            return at
+        end = start - 1
+        if end < 0:
+            break
+    return None
 
 
 def evidence(line: bytes) -> str:

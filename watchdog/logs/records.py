@@ -6,7 +6,6 @@ from enum import Enum
 from watchdog.logs.formats import body, level_as, level_of_body, strip
 from watchdog.logs.levels import Level
 
-
 _BLANKS = frozenset({b" ", b"\t"})
 
 

@@ -12,15 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 from watchdog.errors import CollectError
-from watchdog.logs.position import (
-    Position,
-    find,
-    fingerprint,
-    is_same_file,
-    open_file,
-    open_generations,
-    stands,
-)
+from watchdog.logs.position import Position, find, is_same_file, open_file, open_generations, stands
+from watchdog.logs.reel import Reel
 
 _LINGER = 20  # empty reads before a renamed file is let go: its writer may not have noticed
 
@@ -34,86 +27,14 @@ class Slice:
     behind: int
 
 
-class _Reel:
-    """One open file and how far it has been read."""
-
-    def __init__(self, descriptor: int, offset: int = 0, mid_line: bool = False) -> None:
-        self.descriptor = descriptor
-        self.offset = offset
-        self.mid_line = mid_line
-        self.unfinished = 0  # the length of the last line when it was seen without its end
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Take the position anew."""
-        status = os.fstat(self.descriptor)
-        mark = fingerprint(self.descriptor, self.offset)
-        self.position = Position(status.st_dev, status.st_ino, self.offset, mark, self.mid_line)
-
-    def left(self) -> int:
-        """Return the number of bytes not read yet."""
-        return max(0, os.fstat(self.descriptor).st_size - self.offset)
-
-    def skip_hole(self) -> None:
-        """Pass over the hole that a writer leaves who goes on at its old place after a truncation."""
-        try:
-            self.offset = os.lseek(self.descriptor, self.offset, os.SEEK_DATA)
-        except OSError:
-            return  # nothing but a hole, or a file system without holes
-        self.refresh()
-
-    def take(self, limit: int, *, final: bool) -> bytes:
-        """
-        Read complete lines of up to *limit* bytes together.
-
-        A last line without its end is taken too if it is the *final* one, if it has not
-        changed since the read before, or if it is longer than *limit*; its rest is passed over.
-        """
-        data = b""
-        before = -1
-        while not data and self.offset > before:
-            before = self.offset
-            data = self._take_once(limit, final=final)
-        self.refresh()
-        return data
-
-    def _take_once(self, limit: int, *, final: bool) -> bytes:
-        left = self.left()
-        data = os.pread(self.descriptor, min(limit, left), self.offset)
-        at_end = len(data) >= left
-        full = len(data) >= limit
-        if self.mid_line:
-            end = data.find(b"\n") + 1
-            self.mid_line = not end
-            self.offset += end or len(data)
-            data = data[end:] if end else b""
-            full = False
-        return self._whole_lines(data, full=full, at_end=at_end, final=final) if data else b""
-
-    def _whole_lines(self, data: bytes, *, full: bool, at_end: bool, final: bool) -> bytes:
-        end = data.rfind(b"\n") + 1
-        rest = len(data) - end
-        if end:
-            self.offset += end
-            self.unfinished = rest if at_end else 0
-            return data[:end]
-        if full or (at_end and (final or self.unfinished == rest)):
-            self.offset += rest
-            self.mid_line = True
-            self.unfinished = 0
-            return data + b"\n"
-        self.unfinished = rest if at_end else 0
-        return b""
-
-
 class Tail:
     """Reads *path* from *position* on, or from its beginning if there is none."""
 
     def __init__(self, path: Path | str, position: Position | None = None) -> None:
         self.path = Path(path)
         self._start = position
-        self._reels: deque[_Reel] = deque()  # oldest first; the last is the file being written
-        self._renamed: _Reel | None = None
+        self._reels: deque[Reel] = deque()  # oldest first; the last is the file being written
+        self._renamed: Reel | None = None
         self._empty_reads = 0
 
     def __enter__(self) -> "Tail":
@@ -169,25 +90,25 @@ class Tail:
     def _open(self) -> None:
         """Open what is unread since the start position, oldest file first."""
         if self._start is None:
-            self._reels.append(_Reel(open_file(self.path)))
+            self._reels.append(Reel(open_file(self.path)))
         else:
             self._reels.extend(self._unread(self._start))
 
-    def _unread(self, position: Position) -> list[_Reel]:
+    def _unread(self, position: Position) -> list[Reel]:
         """Open the file that holds *position*, there, and every later one at its beginning."""
         generations = open_generations(self.path)
         index = find(generations, position)
         wanted = generations[: 1 if index is None else index + 1]
         for descriptor in generations[len(wanted) :]:
             os.close(descriptor)
-        reels = [_Reel(descriptor) for descriptor in reversed(wanted)]
+        reels = [Reel(descriptor) for descriptor in reversed(wanted)]
         if index is not None:
-            reels[0] = _Reel(wanted[index], position.offset, position.mid_line)
+            reels[0] = Reel(wanted[index], position.offset, position.mid_line)
         for reel in reels:
             reel.skip_hole()
         return reels
 
-    def _is_rotated(self, reel: _Reel) -> bool:
+    def _is_rotated(self, reel: Reel) -> bool:
         """Say whether the path leads to another file than *reel* by now."""
         return not is_same_file(self.path.stat(), reel.position)
 

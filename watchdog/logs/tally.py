@@ -6,6 +6,7 @@ are masked and each such header is counted in one search; only the lines left ov
 by one. A search is anchored to the line's start, so no text inside a message is ever counted.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ SAMPLES = 200  # distinct error lines that a tally keeps
 _SAMPLES_OF_A_HEADER = 10
 _SAMPLE_LENGTH = 2000
 _MASK = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
+_DIGITS = re.compile(rb"[0-9]+")
 _COUNTED = b"1"  # no masked text has another digit than 0
 
 
@@ -50,7 +52,7 @@ class Tally:
         levels = dict(self.levels)
         for level, count in other.levels.items():
             levels[level] = levels.get(level, 0) + count
-        distinct = {sample.translate(_MASK): sample for sample in self.samples + other.samples}
+        distinct = {_DIGITS.sub(b"0", sample): sample for sample in self.samples + other.samples}
         return Tally(
             self.lines + other.lines,
             self.records + other.records,
@@ -65,11 +67,36 @@ def tally(chunk: bytes, format: str = BARE, context: Context = Context.START) ->
     return Tallier(format, context).count(chunk)
 
 
-class Tallier:
-    """Counts one file, chunk after chunk, and learns its headers while doing so."""
+def cut(chunk: bytes, size: int) -> Iterator[bytes]:
+    """Cut *chunk* behind line ends into pieces no longer than *size*, unless one line is."""
+    if len(chunk) <= size:
+        yield chunk
+        return
+    start = 0
+    while start < len(chunk):
+        end = chunk.rfind(b"\n", start, start + size) + 1 or chunk.find(b"\n", start + size) + 1
+        yield chunk[start : end or len(chunk)]
+        start = end or len(chunk)
 
-    def __init__(self, format: str = BARE, context: Context = Context.START) -> None:
+
+class Tallier:
+    """
+    Counts one file, chunk after chunk, and learns its headers while doing so.
+
+    Works *block* bytes at a time, and reads what has fewer than *small* line by line.
+    """
+
+    def __init__(
+        self,
+        format: str = BARE,
+        context: Context = Context.START,
+        *,
+        block: int = BLOCK,
+        small: int = SMALL,
+    ) -> None:
         self.context = context
+        self._block = block
+        self._small = small
         self._open_error: bytes | None = None  # the first line of the open record, if it is an error
         self._headers: dict[bytes, Level] = {}  # masked, with the line end before; most frequent first
         self._format = format
@@ -89,8 +116,8 @@ class Tallier:
         """Count the lines of *chunk*, the last of which may lack its line end."""
         found = _Found()
         if chunk:
-            for block in _blocks(b"\n" + chunk.removesuffix(b"\n")):
-                self._count_block(block, found)
+            for block in cut(chunk if chunk.endswith(b"\n") else chunk + b"\n", self._block):
+                self._count_block(b"".join((b"\n", memoryview(block)[:-1])), found)
                 found.base += len(block)
         return found.tally()
 
@@ -98,7 +125,7 @@ class Tallier:
         """Count a *block* in which every line has its line end before it."""
         left = block.count(b"\n")
         found.lines += left
-        if len(block) < SMALL:
+        if len(block) < self._small:
             at = 0
             for line in block[1:].split(b"\n"):
                 self._read(line, at, found)
@@ -195,7 +222,7 @@ class _Found:
         """Keep an error line, which stands *at* that place of the block."""
         if len(self.samples) < SAMPLES:
             sample = line[:_SAMPLE_LENGTH]
-            self.samples.setdefault(sample.translate(_MASK), sample)
+            self.samples.setdefault(_DIGITS.sub(b"0", sample), sample)
         if self.base + at > self.last_at:
             self.last_at = self.base + at
             self.last_error = line[:_SAMPLE_LENGTH]
@@ -216,19 +243,6 @@ class _Found:
             self.last_error,
             tuple(self.samples.values()),
         )
-
-
-def _blocks(chunk: bytes) -> Iterator[bytes]:
-    """Cut *chunk*, in which every line has its line end before it, between lines."""
-    start = 0
-    while start < len(chunk):
-        end = chunk.rfind(b"\n", start + 1, start + BLOCK)
-        if end < 0:
-            end = chunk.find(b"\n", start + BLOCK)
-        if end < 0 or len(chunk) - start <= BLOCK:
-            end = len(chunk)
-        yield chunk[start:end]
-        start = end
 
 
 def _sample(block: bytes, masked: bytes, header: bytes, found: _Found) -> None:

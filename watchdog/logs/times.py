@@ -14,9 +14,7 @@ _ISO = (
 _LEADING = re.compile(rb"(?:\[?[A-Za-z]{3,13} *\]?:? +)?\[?" + _ISO)
 _IN_LOGFMT = re.compile(rb"(?:[A-Za-z_.]+=[^ ]* )??(?:ts|time|timestamp)=\"?" + _ISO)
 _IN_JSON = re.compile(json_up_to(TIME_KEYS) + rb'(?:"' + _ISO + rb'"|"?([0-9]+(?:\.[0-9]+)?)"?\s*[,}])')
-_YEARLESS = re.compile(
-    rb"(?:<[0-9]{1,3}>)?([A-Z][a-z]{2}) ([ 0-9][0-9]) ([0-9]{2}):([0-9]{2}):([0-9]{2}) "
-)
+_YEARLESS = re.compile(rb"(?:<[0-9]{1,3}>)?([A-Z][a-z]{2}) ([ 0-9][0-9]) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ")
 _ZONE_STEP = timedelta(minutes=15)
 _WIDEST_ZONE = timedelta(hours=14)
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from watchdog.errors import CollectError, ConditionError
 from watchdog.logs.formats import FORMATS
 from watchdog.logs.patterns import compile_patterns
-from watchdog.logs.position import Position
 from watchdog.logs.reader import Batch, LogReader
 from watchdog.model import (
     AtLeast,
@@ -97,46 +95,87 @@ class Log(LocalSignal[LogConfig]):
 
     def __init__(self, key: SignalKey, config: LogConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
+        self._patterns = compile_patterns(config.patterns)
         self._readers: dict[str, LogReader] = {}
-        self._positions: dict[str, Position] = {}
+        self._first_look: datetime | None = None
         self._last_line: datetime | None = None
         self._last_error: str | None = None
-        self._since: datetime | None = None
-        self._watching_since: datetime | None = None
-
-    def memory(self) -> Mapping[str, Any]:
-        """Remember how far each file has been read."""
-        positions = {path: reader.position for path, reader in self._readers.items()}
-        return {"positions": {path: asdict(p) for path, p in positions.items() if p is not None}}
-
-    def remember(self, memory: Mapping[str, Any]) -> None:
-        """Take up each file where an earlier process stopped."""
-        self._positions = {path: Position(**found) for path, found in memory.get("positions", {}).items()}
 
     def look_here(self, now: datetime) -> Reading:
         """Read what is new in every file; raise CollectError if there is none to read."""
-        self._watching_since = self._watching_since or now
-        paths = self._expand()
-        batches: dict[str, Batch] = {}
+        self._first_look = self._first_look or now
+        batches: list[Batch] = []
         troubles: list[str] = []
+        paths = self._expand()
         for path in paths[:MOST_FILES]:
             try:
-                batches[path] = self._read(path, now)
+                batches.append(self._read(path, now))
             except CollectError as exc:
                 troubles.append(str(exc))
+        self._let_go(paths)
         if not batches:
             raise CollectError("; ".join(troubles[:3]))
-        self._since = self._covered(batches, now)
-        self._note(batches)
-        evidence: dict[str, object] = {"format": ", ".join(sorted({b.format_name for b in batches.values()}))}
-        if self._last_error:
-            evidence["last_error"] = self._last_error
+        if len(paths) > MOST_FILES:
+            troubles.append(f"only {MOST_FILES} of {len(paths)} files are read")
+        evidence = self._note(batches)
         if troubles:
             evidence["unread"] = "; ".join(troubles[:3])
         gaps = ("lines", "errors") if troubles else ()
-        return Reading(
-            self.key, now, self._values(batches, now), self._counts(batches), evidence, gaps=gaps
-        )
+        return Reading(self.key, now, self._values(batches, now), self._counts(batches), evidence, gaps=gaps)
+
+    def _read(self, path: str, now: datetime) -> Batch:
+        """Return what is new in *path*; the first look takes in what the window needs."""
+        if path in self._readers:
+            return self._readers[path].read(now)
+        chosen = None if self.config.format == "auto" else self.config.format
+        reader = self._readers[path] = LogReader(path, chosen, self._patterns)
+        return reader.start(now, self.keep)
+
+    def _let_go(self, paths: Sequence[str]) -> None:
+        """Close the files that no glob matches any more."""
+        for path in self._readers.keys() - set(paths):
+            self._readers.pop(path).close()
+
+    def _note(self, batches: Sequence[Batch]) -> dict[str, object]:
+        """Keep the newest line's time and the last error, and return the evidence."""
+        times = [batch.last_line_at for batch in batches if batch.last_line_at is not None]
+        self._last_line = max([*times, *([self._last_line] if self._last_line else [])], default=None)
+        errors = [batch.last_error for batch in batches if batch.last_error]
+        self._last_error = errors[-1] if errors else self._last_error
+        evidence: dict[str, object] = {"format": ", ".join(sorted({batch.format_name for batch in batches}))}
+        if self._last_error:
+            evidence["last_error"] = self._last_error
+        return evidence
+
+    def _values(self, batches: Sequence[Batch], now: datetime) -> dict[str, Value]:
+        """Return the ages; a log that never held a line is as old as we have been watching."""
+        since = self._last_line or self._first_look or now
+        age = max(0.0, (now - since).total_seconds())
+        values: dict[str, Value] = {
+            "age": age if self._last_line else AtLeast(age),
+            "behind": float(sum(batch.behind_bytes for batch in batches)),
+        }
+        if self.config.expect_every:
+            overdue = age / self.config.expect_every.total_seconds()
+            values["overdue"] = overdue if self._last_line else AtLeast(overdue)
+        return values
+
+    def _counts(self, batches: Sequence[Batch]) -> dict[Series, Counted]:
+        """Return lines, errors and matches by the time they were written, of all files together."""
+        since = max(batch.covered_since for batch in batches)
+        steps: dict[Series, list[tuple[datetime, float]]] = {
+            series: []
+            for series in [("lines", ""), ("errors", ""), *((f"matches.{n}", "") for n in self._patterns)]
+        }
+        for bucket in sorted((b for batch in batches for b in batch.buckets), key=lambda b: b.at):
+            for series, count in (
+                (("lines", ""), bucket.records),
+                (("errors", ""), bucket.errors),
+                *(((f"matches.{name}", ""), n) for name, n in bucket.matches.items()),
+            ):
+                if count:
+                    steps[series].append((bucket.at, float(count)))
+        return {series: Counted(since, tuple(found)) for series, found in steps.items()}
 
     def _expand(self) -> list[str]:
         """Return the files of all paths and globs; a path without wildcards stands even if it is missing."""
