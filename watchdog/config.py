@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from watchdog.builtin import raw_rules
 from watchdog.conditions import ANY_SIGNAL, TERM, Condition, parse_condition, parse_term, suggest
 from watchdog.errors import ConditionError, ConfigError, Problem
+from watchdog.mending import mend
 from watchdog.model import Labels, Measure, SignalKey
 from watchdog.notifications import Route
 from watchdog.notifiers.base import Notifier
@@ -106,7 +107,9 @@ def parse(text: str, name: str = "rules.yaml", environment: Mapping[str, str] | 
         model = FileModel.model_validate(raw)
     except ValidationError as exc:
         findings.add_validation(exc, FileModel)
-        _check_conditions_only(raw, findings)
+        rest, broken = mend(raw, FileModel)
+        if rest is not None:
+            _Whole(name, rest, findings, broken, raw).config()
         raise ConfigError(name, findings.problems) from exc
     config = _Whole(name, model, findings).config()
     if findings.problems:
@@ -131,16 +134,6 @@ def _listed(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "services": listed}
 
 
-def _check_conditions_only(raw: Mapping[str, Any], findings: Findings) -> None:
-    """Report the conditions of a file whose shape is wrong elsewhere, so that one run tells all."""
-    rules = raw.get("rules")
-    for i, rule in enumerate(rules if isinstance(rules, list) else []):
-        when = rule.get("when") if isinstance(rule, dict) else None
-        listed = [when] if isinstance(when, str) else when
-        if isinstance(listed, list) and all(isinstance(item, str) for item in listed):
-            _conditions(listed, ("rules", i, "when"), findings)
-
-
 def _conditions(
     texts: Iterable[str], path: tuple[str | int, ...], findings: Findings
 ) -> tuple[tuple[Condition, ...], ...]:
@@ -160,11 +153,23 @@ def _conditions(
 class _Whole:
     """The third pass, over a file whose shape is right."""
 
-    def __init__(self, name: str, model: Any, findings: Findings) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        findings: Findings,
+        broken: frozenset[tuple[str | int, ...]] = frozenset(),
+        raw: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take *model*; what is *broken* in the *raw* file it was mended from is not judged again."""
         self.name = name
         self.model = model
         self.findings = findings
-        self.services: tuple[str, ...] = tuple(model.services)
+        self.broken = broken
+        raw = raw or {}
+        self.services = tuple(dict.fromkeys([*model.services, *_keys(raw.get("services"))]))
+        self.receivers = tuple(dict.fromkeys([*model.receivers, *_keys(raw.get("receivers"))]))
+        self.rule_names = {rule.alert for rule in model.rules} | set(_alerts(raw.get("rules")))
 
     def config(self) -> Config:
         """Return the configuration; where `findings` got problems it is not fit for use."""
@@ -216,7 +221,8 @@ class _Whole:
             SignalKey(IMPLICIT, IMPLICIT, Labels()), implicit, implicit.Config(every=None), self.model.every
         )
         for service, body in self.model.services.items():
-            if not any(getattr(body, kind, ()) for kind in SIGNALS):
+            whole = not any(path[:2] == ("services", service) for path in self.broken)
+            if whole and not any(getattr(body, kind, ()) for kind in SIGNALS):
                 cure = "give it at least one, such as heartbeat or executions"
                 self.findings.add(("services", service), "has no signal, so nothing can be said of it", cure)
             for kind, signal in SIGNALS.items():
@@ -241,6 +247,8 @@ class _Whole:
         own: set[str] = set()
         for i, rule in enumerate(self.model.rules):
             path = ("rules", i)
+            if path in self.broken:
+                continue
             if rule.alert in own:
                 self.findings.add(
                     (*path, "alert"), f'there are two rules "{rule.alert}"', "rename one of them"
@@ -260,6 +268,8 @@ class _Whole:
         for service, body in self.model.services.items():
             for alert, changes in body.rules.items():
                 path = ("services", service, "rules", alert)
+                if alert not in rules and alert in self.rule_names:
+                    continue
                 if alert not in rules:
                     self.findings.add(path, f'there is no rule "{alert}"', suggest(alert, rules), key=True)
                     continue
@@ -326,18 +336,20 @@ class _Whole:
             )
 
     def _routes(self, rules: Mapping[str, Rule], warnings: list[str]) -> tuple[Route, ...]:
-        receivers = self.model.receivers
+        receivers = self.receivers
         if not receivers:
             warnings.append("no receivers: alerts are shown and exported, but nobody is told")
         known: dict[str, Sequence[str]] = {
             "severity": [str(s) for s in Severity],
             "service": [*self.services, IMPLICIT],
-            "alertname": list(rules),
+            "alertname": [*rules, *self.rule_names],
         }
         routes: list[Route] = []
         caught_by: int | None = None
         for i, model in enumerate(self.model.routes):
             path = ("routes", i)
+            if path in self.broken:
+                continue
             if caught_by is not None:
                 self.findings.add(
                     path, f"is never reached: route {caught_by + 1} takes everything", "move it up"
@@ -367,6 +379,15 @@ class _Whole:
         return tuple(routes)
 
 
+def _keys(raw: object) -> list[str]:
+    return [str(key) for key in raw] if isinstance(raw, dict) else []
+
+
+def _alerts(raw: object) -> list[str]:
+    items = raw if isinstance(raw, list) else []
+    return [str(item["alert"]) for item in items if isinstance(item, dict) and "alert" in item]
+
+
 def _only(receiver: Any) -> Notifier:
     """Return the one notifier of a receiver."""
     (name,) = receiver.model_fields_set
@@ -379,17 +400,13 @@ def _parse_all(texts: Iterable[str]) -> tuple[tuple[Condition, ...], ...]:
     return tuple(tuple(parse_condition(part, CATALOGUE) for part in text.split(" or ")) for text in texts)
 
 
-def _span(raw: timedelta | str | int | None) -> timedelta:
-    return raw if isinstance(raw, timedelta) else ZERO
-
-
 def _rule(model: RuleModel, when: tuple[tuple[Condition, ...], ...], *, builtin: bool = False) -> Rule:
     return Rule(
         alert=model.alert,
         when=when,
         severity=model.severity,
-        for_=_span(model.for_),
-        keep_firing_for=_span(model.keep_firing_for),
+        for_=model.for_ or ZERO,
+        keep_firing_for=model.keep_firing_for or ZERO,
         summary=model.summary,
         runbook=model.runbook,
         services=None if model.services is None else frozenset(model.services),
@@ -403,7 +420,7 @@ def _override(rule: Rule, changes: OverrideModel, when: tuple[tuple[Condition, .
         rule,
         when=when,
         severity=changes.severity,
-        for_=None if changes.for_ is None else _span(changes.for_),
+        for_=changes.for_,
         keep_firing_for=changes.keep_firing_for,
         summary=changes.summary,
         runbook=changes.runbook,

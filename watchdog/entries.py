@@ -59,7 +59,8 @@ class Entry:
         """
         Return the field *name* as text, from wherever the pipeline put it; None if it is missing.
 
-        Flat fields win over enveloped ones; a dotted name descends into nested objects.
+        Flat fields win over enveloped ones; a dotted name descends into nested objects, and may
+        begin with the envelope's own name (``details.error``).
         """
         if name in self.fields:
             return self.fields[name]
@@ -73,19 +74,22 @@ class Entry:
             found = found[name]
         if found is None or isinstance(found, str):
             return found
-        return json.dumps(found)
+        try:
+            return json.dumps(found)
+        except RecursionError:  # it could just be read, but not be written
+            return None
 
     def _envelope(self) -> Mapping[str, Any]:
         if self._opened is None:
             opened: dict[str, Any] = {}
             for name in ENVELOPES:
-                text = self.fields.get(name, "")
+                text = self.fields.get(name, "").lstrip()
                 if text[:1] == "{":
                     try:
                         inner = json.loads(text)
                     except (ValueError, RecursionError):
                         continue
-                    opened = {**inner, **opened}
+                    opened = {**inner, name: inner, **opened}
             self._opened = opened
         return self._opened
 

@@ -42,16 +42,23 @@ class Findings:
     def add(self, path: Path, what: str, cure: str = "", *, key: bool = False) -> None:
         """Note a problem at *path*; with *key* at the mapping's key rather than at its value."""
         line, column = self.document.where(self._written(path), key=key)
-        problem = Problem(line, column, place(path, self.document.value), what, cure)
+        self._note(Problem(line, column, place(path, self.document.value), what, cure))
+
+    def _note(self, problem: Problem) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
 
     def add_validation(self, error: ValidationError, model: type[BaseModel]) -> None:
         """Note everything pydantic objects to, in our words."""
         for detail in error.errors(include_url=False):
-            path = tuple(part for part in detail["loc"] if self._is_place(part))
+            path = place_of(detail)
+            written = self._written(path)
+            if any(unset[: len(written)] == written for unset in self.document.unset):
+                continue  # that the variable is not set has been said already
             what, cure = self._words(detail, path, model)
-            self.add(path, what, cure, key=detail["type"] == "extra_forbidden")
+            line, column = self.document.where(self._written(path), key=detail["type"] == "extra_forbidden")
+            around = path[:-1] if detail["type"] in ("extra_forbidden", "missing") else path
+            self._note(Problem(line, column, place(around, self.document.value), what, cure))
 
     def _written(self, path: Path) -> Path:
         """Return *path* without the index of a list of one that the file wrote as a mapping."""
@@ -62,11 +69,6 @@ class Findings:
             if part == 0 and path[: i + 1] not in self.document.marks:
                 return self._written(shorter)
         return path
-
-    @staticmethod
-    def _is_place(part: str | int) -> bool:
-        """Say whether *part* of pydantic's location is a key or index, not the name of a type it tried."""
-        return isinstance(part, int) or not ("[" in part or part in ("timedelta", "float", "str", "bool"))
 
     def _words(self, detail: ErrorDetails, path: Path, model: type[BaseModel]) -> tuple[str, str]:
         kind = detail["type"]
@@ -85,6 +87,8 @@ class Findings:
             return "is empty", "fill it in or remove it"
         if kind == "greater_than":
             return f"must be more than {_plain(context['gt'])}", ""
+        if kind == "greater_than_equal":
+            return f"must be at least {_plain(context['ge'])}", ""
         if kind == "string_pattern_mismatch":
             return f'"{detail["input"]}" does not fit', "use letters, digits and _"
         if kind in EXPECTED:
@@ -96,6 +100,14 @@ class Findings:
         if path in self.document.from_outside or self._written(path) in self.document.from_outside:
             return text.partition('"')[2].partition('" ')[2] or text
         return text
+
+
+def place_of(detail: ErrorDetails) -> Path:
+    """Return the keys and indices of pydantic's location, without the names of types it tried."""
+    types = ("timedelta", "float", "str", "bool", "int")
+    return tuple(
+        part for part in detail["loc"] if isinstance(part, int) or not ("[" in part or part in types)
+    )
 
 
 def _plain(limit: object) -> str:

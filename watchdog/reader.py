@@ -166,7 +166,7 @@ def _advance(
         readings.append(done.value)
     except CollectError as exc:
         readings.append(Reading(signal.key, now, trouble=str(exc)))
-    except (ValueError, LookupError, TypeError, OverflowError) as exc:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as exc:
         readings.append(
             Reading(signal.key, now, trouble=f"an answer makes no sense ({type(exc).__name__}: {exc})")
         )

@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, create_model, model_validator
 
+from watchdog.fields import Duration, Secret, Wait
 from watchdog.notifiers import NOTIFIERS
-from watchdog.notifiers.base import Secret
 from watchdog.rules import Severity
 from watchdog.signals import SIGNALS
-from watchdog.signals.base import Duration
 
 IMPLICIT = "redis"
 """The signal that is always there, and the service that has it."""
@@ -51,8 +50,8 @@ class RuleModel(Model):
 
     alert: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the alert's name")
     when: Names = Field(min_length=1, description="conditions, all of which must hold")
-    for_: Duration | Literal[0, "0s"] | None = Field(None, alias="for", description="how long they must hold")
-    keep_firing_for: Duration | None = Field(None, description="how long to stay firing once they do not")
+    for_: Wait | None = Field(None, alias="for", description="how long they must hold")
+    keep_firing_for: Wait | None = Field(None, description="how long to stay firing once they do not")
     severity: Severity = Field(Severity.WARNING, description="critical, warning or info")
     summary: str = Field("", description="one sentence; {label} and {signal.measure[window]} are filled in")
     runbook: str = Field("", description="a link to what to do")
@@ -64,8 +63,8 @@ class OverrideModel(Model):
     """What a service changes in a rule, or why it switches it off."""
 
     when: Names | None = Field(None, min_length=1)
-    for_: Duration | Literal[0, "0s"] | None = Field(None, alias="for")
-    keep_firing_for: Duration | None = None
+    for_: Wait | None = Field(None, alias="for")
+    keep_firing_for: Wait | None = None
     severity: Severity | None = None
     summary: str | None = None
     runbook: str | None = None

@@ -136,7 +136,8 @@ class Sidecar:
 
     async def stop(self) -> None:
         """Stop ticking and delivering, in reverse order of `start`."""
-        self._scheduler.shutdown(wait=False)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         await self.outbox.stop()
         await self.reader.close()
         if self.state is not None:

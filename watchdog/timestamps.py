@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from watchdog.units import EPOCH
 
+LATEST = datetime.max.replace(tzinfo=UTC)
+
 EPOCH_UNITS = (
     (1e17, 1e9, "epoch_ns"),
     (1e14, 1e6, "epoch_us"),
@@ -22,7 +24,8 @@ def parse_timestamp(text: str, form: str = "auto") -> datetime | None:
     Return the moment *text* names in UTC, or None if it names none.
 
     *form* is one of `FORMATS`; ``auto`` tells the unit of a number by its size. ISO times without
-    an offset are taken as UTC. ``text`` is never a timestamp.
+    an offset are taken as UTC. ``text`` is never a timestamp. A number beyond the calendar in its
+    declared unit (milliseconds where seconds were promised) is the calendar's end: far ahead, not nothing.
     """
     stripped = text.strip().strip('"')
     if form == "text" or not stripped:
@@ -38,7 +41,7 @@ def parse_timestamp(text: str, form: str = "auto") -> datetime | None:
             try:
                 return EPOCH + timedelta(seconds=number / scale)
             except OverflowError:
-                return None
+                return LATEST if form == name and number > 0 else None
     return None
 
 
@@ -47,6 +50,6 @@ def _iso(text: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the last hours of the year 9999 lie beyond the calendar elsewhere
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -11,31 +11,29 @@ def find_cycle(needs: Needs) -> list[str] | None:
     """Return one cycle in *needs* as the services along it (first = last), or None."""
     done: set[str] = set()
     for start in sorted(needs):
-        path: list[str] = []
-        stack = [(start, 0)]
-        while stack:
-            service, depth = stack.pop()
-            del path[depth:]
-            if service in path:
+        path = [start]
+        ahead = [iter(needs[start])]
+        while path:
+            service = next(ahead[-1], None)
+            if service is None:
+                done.add(path.pop())
+                ahead.pop()
+            elif service in path:
                 return [*path[path.index(service) :], service]
-            if service in done:
-                continue
-            path.append(service)
-            stack += [(needed, depth + 1) for needed in reversed(needs.get(service, ()))]
-            if not needs.get(service):
-                done.add(service)
-        done.add(start)
+            elif service not in done:
+                path.append(service)
+                ahead.append(iter(needs.get(service, ())))
     return None
 
 
 def upstream(service: str, needs: Needs) -> list[str]:
-    """Return all that *service* needs, directly or not, the nearest first."""
-    found: list[str] = []
-    ring = list(needs.get(service, ()))
+    """Return all that *service* needs, directly or not, the nearest first, then by name."""
+    found: dict[str, None] = {}
+    ring = sorted(set(needs.get(service, ())) - {service})
     while ring:
-        found += [s for s in dict.fromkeys(ring) if s not in found and s != service]
-        ring = [n for s in ring for n in needs.get(s, ()) if n not in found and n != service]
-    return found
+        found |= dict.fromkeys(ring)
+        ring = sorted({n for s in ring for n in needs.get(s, ())} - {service, *found})
+    return list(found)
 
 
 def affected(service: str, needs: Needs) -> list[str]:

@@ -56,7 +56,8 @@ def parse_number(text: str, unit: Unit) -> float:
     if math.isfinite(number):
         return number
     if unit is Unit.SECONDS:
-        return parse_duration(stripped).total_seconds()
+        sign = -1 if stripped.startswith("-") else 1
+        return sign * parse_duration(stripped.removeprefix("-")).total_seconds()
     if unit is Unit.RATIO and re.fullmatch(r"\d+(\.\d+)?\s*%", stripped):
         return float(stripped.rstrip("% ")) / 100
     if unit is Unit.BYTES and (match := _SIZE.fullmatch(stripped)):

@@ -22,13 +22,15 @@ class Document:
     What a file holds.
 
     *marks* knows the position of every value, *key_marks* that of every mapping key; *from_outside*
-    are the places whose value came from the environment and may be a secret.
+    are the places whose value came from the environment and may be a secret, *unset* those whose
+    variable is missing.
     """
 
     value: Any = None
     marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
     key_marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
     from_outside: set[Path] = field(default_factory=set)
+    unset: set[Path] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
 
     def where(self, path: Path, *, key: bool = False) -> tuple[int, int]:
@@ -161,7 +163,7 @@ class _Builder:
             if default is None:
                 cure = f"set it, or write ${{{name}:-default}}"
                 self._problem(node, f"the environment variable {name} is not set", cure)
-                self.document.from_outside.add(path)
+                self.document.unset.add(path)
                 return ""
             return default
 

@@ -56,7 +56,8 @@ LIVES = """
 def test_life_of_an_alert(wait: str, keep: str, lags: str, states: str) -> None:
     """`lag > 100`; `_` is a minute without an answer, `x` one in which the measure does not apply."""
     watches = watch("consumes.lag > 100", wait, keep)
-    history, alerts = History(minutes(60)), {}
+    history = History(minutes(60))
+    alerts: dict[Labels, Alert] = {}
     history.first_at[KEY] = T0 - minutes(1)  # it was looked at before: nothing is inferred from a first look
     lived = []
     for minute, lag in enumerate(lags.split()):

@@ -53,7 +53,9 @@ none  |   indented, but nothing is before it
 """
 
 
-@pytest.mark.parametrize("file", [PYTHON, JAVA, JOURNAL, START, INDENTED], ids=["python", "java", "journal", "start", "indented"])
+@pytest.mark.parametrize(
+    "file", [PYTHON, JAVA, JOURNAL, START, INDENTED], ids=["python", "java", "journal", "start", "indented"]
+)
 def test_records(file: str) -> None:
     """`level | line`; a line without a level belongs to the record before."""
     context = Context.START

@@ -231,7 +231,7 @@ def test_behind(log: Writer) -> None:
     assert [tail.read(8).behind for _ in range(3)] == [12, 4, 0]
 
 
-STEPS = st.lists(st.sampled_from("line line line part read restart rotate".split()), max_size=40)
+STEPS = st.lists(st.sampled_from(["line", "line", "line", "part", "read", "restart", "rotate"]), max_size=40)
 
 
 @settings(max_examples=150, deadline=None)

@@ -57,7 +57,9 @@ def test_naive_times_are_in_the_given_zone() -> None:
 
 ZONES = """
 01:00 | 2026-02-19 02:55:00,900 | INFO | one hour ahead
--5:30 | 2026-02-18 20:25:01 | INFO | half an hour counts
+05:30 | 2026-02-19 07:25:01 | INFO | half an hour counts
+-5:00 | 2026-02-18 20:55:00 | INFO | this machine's own zone
+00:00 | 2026-02-19 00:55:00 | INFO | a quiet hour is no zone
 00:00 | 2026-02-19 01:54:00 | INFO | a minute late is no zone
 00:00 | 2026-02-19 02:55:00Z | INFO | says its zone
 00:00 | 2026-02-18 02:55:00 | INFO | older than any zone
@@ -66,8 +68,8 @@ ZONES = """
 
 @pytest.mark.parametrize("row", ZONES.strip().splitlines())
 def test_zone_of_a_file(row: str) -> None:
-    """`offset | the last line` of a file that was written at NOW."""
+    """`offset | the last line` of a file written at NOW on a machine in New York."""
     expected, _, line = row.partition(" | ")
-    offset = zone_of(line.encode(), NOW).utcoffset(None) or timedelta(0)
-    sign = "-" if offset < timedelta(0) else ""
-    assert expected == sign + str(abs(offset))[:4].rjust(5 - len(sign), "0")[: 5 - len(sign)]
+    offset = zone_of(line.encode(), NOW, timedelta(hours=-5)).utcoffset(None) or timedelta(0)
+    hours = offset / timedelta(hours=1)
+    assert expected == f"{int(hours):0{3 if hours < 0 else 2}}:{int(hours % 1 * 60):02}".replace("-0", "-")

@@ -116,7 +116,7 @@ TOLD = [
         "misspelt name",
         "LoadState=not-found ActiveState=inactive SubState=dead Result=success ExecMainStatus=0 NRestarts=0"
         " UnitFileState=",
-        "not-found 0 ? - -",
+        "not-found 0 - - -",
         "0",
     ),
     (

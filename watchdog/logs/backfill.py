@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 from watchdog.errors import CollectError
@@ -107,12 +107,11 @@ def _fill(
             _count(ledger, clock, Reel(descriptors[1], earlier.offset), ends[1], final=True)
     reel = Reel(descriptors[0], start.offset)
     _count(ledger, clock, reel, ends[0], final=False)
-    oldest = min(ledger.slots, default=now)
     return Backfill(
         buckets=ledger.buckets(),
         last_line_at=last or (min(written, now) if status.st_size else None),
         covered=start.reached,
-        covered_since=since if start.reached else oldest,
+        covered_since=since if start.reached else ledger.first_line_at or now,
         position=reel.position,
         ledger=ledger,
         tz=clock.tz,
@@ -188,4 +187,4 @@ def _guess_zone(sample: bytes, written: datetime) -> tzinfo:
     """Tell the zone of a log from the difference of its last line's time and the file's."""
     lines = reversed(sample.split(b"\n"))
     last = next((line for line in lines if timestamp(line, written) is not None), b"")
-    return zone_of(last, written)
+    return zone_of(last, written, written.astimezone().utcoffset() or timedelta(0))

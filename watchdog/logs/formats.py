@@ -81,11 +81,13 @@ _PINO = re.compile(rb'"(?:time"\s*:\s*[0-9]{13}\b|v"\s*:\s*[0-9])')
 _LEVEL_KEY = re.compile(_LEVEL_KEYS.decode())
 _DRESS = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]|^\xef\xbb\xbf|^\x00+|\r+$")
 _LONGEST_JSON = 1 << 16
+_NONE = Level.NONE  # Python 3.11 is slow to look up a member, and this is asked of every line
+_NULS_OR_MARK = frozenset({b"\0", b"\xef"})
 
 
 def strip(line: bytes) -> bytes:
     """Take colours, a byte order mark, the NULs of a truncated file and a carriage return off *line*."""
-    if b"\x1b" in line or line[:1] in {b"\0", b"\xef"} or line[-1:] == b"\r":
+    if b"\x1b" in line or line[:1] in _NULS_OR_MARK or line[-1:] == b"\r":
         return _DRESS.sub(b"", _DRESS.sub(b"", line))
     return line
 
@@ -100,31 +102,31 @@ def classify(line: bytes, format: str = BARE) -> Level:
     """Say which level *line* gives itself, read as *format* first and as any other after that."""
     line = strip(line)
     level = level_as(format, line)
-    return level if level is not Level.NONE else level_of_body(body(line))
+    return level if level is not _NONE else level_of_body(body(line))
 
 
 def level_as(format: str, line: bytes) -> Level:
     """Say which level *format* alone finds in the stripped *line*."""
     if format not in _BODIES:
-        return Level.NONE
+        return _NONE
     header = FORMATS[format].match(line)
-    return level_of(header) if header else Level.NONE
+    return level_of(header) if header else _NONE
 
 
 def level_of_body(text: bytes) -> Level:
     """Say which level the first format that finds one finds in *text*, a line without its prefix."""
     for pattern in _BY_FIRST_BYTE.get(text[:1], ()):
-        if (header := pattern.match(text)) and (level := level_of(header)) is not Level.NONE:
+        if (header := pattern.match(text)) and (level := level_of(header)) is not _NONE:
             return level
-    return _parse_json(text) if text.startswith(b"{") else Level.NONE
+    return _parse_json(text) if text.startswith(b"{") else _NONE
 
 
 def level_of(header: re.Match[bytes]) -> Level:
     """Name the level that *header* captured; none if the word is no level's."""
     word: bytes = header[1]
-    if word.isdigit():
-        return of_number(int(word), pino=_is_pino(header.string))
-    return WORDS.get(word.upper(), Level.NONE)
+    if level := WORDS.get(word.upper()):
+        return level
+    return of_number(int(word), pino=_is_pino(header.string)) if word.isdigit() else _NONE
 
 
 def _is_pino(text: bytes) -> bool:
@@ -134,11 +136,11 @@ def _is_pino(text: bytes) -> bool:
 def _parse_json(text: bytes) -> Level:
     """Read what the recogniser could not step over: nested values, or a null before the level."""
     if len(text) > _LONGEST_JSON:
-        return Level.NONE
+        return _NONE
     try:
         record = json.loads(text)
     except (ValueError, RecursionError):
-        return Level.NONE
+        return _NONE
     for key, value in record.items():
         if not _LEVEL_KEY.fullmatch(key) or isinstance(value, bool):
             continue
@@ -147,7 +149,7 @@ def _parse_json(text: bytes) -> Level:
             return WORDS[word]
         if re.fullmatch(rb"[0-9]{1,2}", word):
             return of_number(int(word), pino=_is_pino(text))
-    return Level.NONE
+    return _NONE
 
 
 def detect(lines: Iterable[bytes], current: str = BARE) -> str:
@@ -171,4 +173,4 @@ def detect(lines: Iterable[bytes], current: str = BARE) -> str:
 
 
 def _hits(format: str, sample: list[bytes]) -> int:
-    return sum(1 for line in sample if level_as(format, line) is not Level.NONE)
+    return sum(1 for line in sample if level_as(format, line) is not _NONE)

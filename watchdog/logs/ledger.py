@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import groupby
 
 from watchdog.logs.formats import detect
 from watchdog.logs.patterns import Patterns, count_matches
@@ -74,9 +75,10 @@ class Ledger:
     tallier: Tallier
     patterns: Patterns
     detecting: bool = True  # else the user has named the format
+    first_line_at: datetime | None = None
     last_line_at: datetime | None = None
     last_error: bytes | None = None
-    samples: dict[bytes, None] = field(default_factory=dict)
+    samples: dict[bytes, bytes] = field(default_factory=dict)
     slots: dict[datetime, Bucket] = field(default_factory=dict)
 
     def add(self, chunk: bytes, clock: Clock) -> None:
@@ -86,22 +88,25 @@ class Ledger:
             self.tallier.use(detect((line for line in lines if line), self.tallier.format))
         before: datetime | None = None
         for block in cut(chunk, BLOCK):
-            for piece, at in _by_time(block, clock, before):
-                before = at
-                self._enter(piece, at or clock.now)
+            pieces = _by_time(block, clock, before)
+            before = pieces[-1][1]
+            for _, same in groupby(pieces, key=lambda piece: _slot(piece[1] or clock.now)):
+                parts = list(same)
+                self._enter(b"".join(part for part, _ in parts), parts[-1][1] or clock.now)
 
     def buckets(self) -> tuple[Bucket, ...]:
         """Return what has been counted, oldest first."""
         return tuple(self.slots[at] for at in sorted(self.slots))
 
     def _enter(self, piece: bytes, at: datetime) -> None:
-        slot = at - timedelta(seconds=at.timestamp() % SLOT.total_seconds())
+        slot = _slot(at)
         bucket = Bucket(slot, self.tallier.count(piece), count_matches(piece, self.patterns))
         self.slots[slot] = self.slots[slot] + bucket if slot in self.slots else bucket
+        self.first_line_at = self.first_line_at or at
         self.last_line_at = max(at, self.last_line_at or at)
         self.last_error = bucket.tally.last_error or self.last_error
-        for sample in bucket.tally.samples[: SAMPLES - len(self.samples)]:
-            self.samples[sample] = None
+        if len(self.samples) < SAMPLES:
+            self.samples = {**bucket.tally.samples, **self.samples}
 
 
 def _by_time(block: bytes, clock: Clock, before: datetime | None) -> list[tuple[bytes, datetime | None]]:
@@ -110,11 +115,15 @@ def _by_time(block: bytes, clock: Clock, before: datetime | None) -> list[tuple[
     first = clock.time_of(block[:end]) or before
     last = last_time(block, clock) or first
     single = end >= len(block) - 1
-    if single or first is None or last is None or abs(last - first) < SLOT:
+    if single or first is None or last is None or _slot(first) == _slot(last):
         return [(block, last)]
     middle = block.find(b"\n", len(block) // 2, -1) + 1 or block.rfind(b"\n", 0, len(block) // 2) + 1
     pieces = _by_time(block[:middle], clock, before)
     return pieces + _by_time(block[middle:], clock, pieces[-1][1])
+
+
+def _slot(at: datetime) -> datetime:
+    return at - timedelta(seconds=at.timestamp() % SLOT.total_seconds())
 
 
 def last_time(lines: bytes, clock: Clock) -> datetime | None:

@@ -10,7 +10,7 @@ LONGEST_LINE = 1 << 14  # characters of a line that a pattern sees
 
 _ATOM = r"(?:\[\^?\]?(?:\\.|[^\]\\])*\]|\\.|.)"
 _NOT_LITERAL = re.compile(rf"{_ATOM}(?:[*?]|\{{[^}}]*\}})|\[\^?\]?(?:\\.|[^\]\\])*\]|\\.|[.^$+*?{{]")
-_REPEATED_REPEAT = re.compile(r"\((?!\?>)(?:\\.|[^()\\])*(?<!\\)(?:[*+]|,\})\)(?:[*+](?!\+)|\{\d*,\})")
+_REPEATED_REPEAT = re.compile(r"\((?!\?>)(?:\\.|[^()\\])*(?<![\\*+?}])(?:[*+]|,\})\)(?:[*+](?!\+)|\{\d*,\})")
 _SHORTEST_LITERAL = 3
 
 

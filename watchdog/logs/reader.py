@@ -135,5 +135,5 @@ class LogReader:
             covered_since=covered_since,
             behind_bytes=behind,
             format_name=self._tallier.format,
-            error_lines=tuple(evidence(line) for line in ledger.samples),
+            error_lines=tuple(evidence(line) for line in ledger.samples.values()),
         )

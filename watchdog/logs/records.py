@@ -24,6 +24,9 @@ _CONTINUES = re.compile(
     rb"|[A-Za-z_][\w$]*+\.[\w$.]*+(?:(?<=Error)|(?<=Exception))(?::|$)"  # with its package: Java's first line
 )
 _EXCEPTION = re.compile(rb"[A-Za-z_][\w.]*+(?::|$)")
+# Python 3.11 is slow to look up a member, and these are asked of every line.
+_NONE = Level.NONE
+_START, _RECORD, _TRACEBACK = Context
 
 
 def is_continuation(line: bytes, context: Context) -> bool:
@@ -33,7 +36,7 @@ def is_continuation(line: bytes, context: Context) -> bool:
     Indented and empty lines, closing brackets and the words of a traceback do. After a
     traceback so does one more line, the exception itself. A file's first line never does.
     """
-    return context is not Context.START and _continued(body(strip(line)), context) is not None
+    return context is not _START and _continued(body(strip(line)), context) is not None
 
 
 def follow(line: bytes, format: str, context: Context) -> tuple[Level | None, Context]:
@@ -42,31 +45,31 @@ def follow(line: bytes, format: str, context: Context) -> tuple[Level | None, Co
 
     The level is None for a line that begins no record.
     """
-    if line[:1] in _BLANKS and context is not Context.START and b"Traceback (" not in line:
+    if line[:1] in _BLANKS and context is not _START and b"Traceback (" not in line:
         return None, context  # what most lines without a level are, so not worth a regex
     line = strip(line)
     level = level_as(format, line)
-    if level is not Level.NONE:
-        return level, Context.RECORD
+    if level is not _NONE:
+        return level, _RECORD
     text = body(line)
     level = level_of_body(text)
-    if level is not Level.NONE:
-        return level, Context.RECORD
+    if level is not _NONE:
+        return level, _RECORD
     if not line or line.isspace():
         return None, context
     after = _continued(text, context)
-    if context is Context.START:
-        opens = after is Context.TRACEBACK and text[:1] not in _BLANKS
-        return level, Context.TRACEBACK if opens else Context.RECORD
-    return (None, after) if after else (level, Context.RECORD)
+    if context is _START:
+        opens = after is _TRACEBACK and text[:1] not in _BLANKS
+        return level, _TRACEBACK if opens else _RECORD
+    return (None, after) if after else (level, _RECORD)
 
 
 def _continued(text: bytes, context: Context) -> Context | None:
     """Return the context after *text* if it goes on with the record before, else None."""
     match = _CONTINUES.match(text)
     if match is None:
-        ends = context is Context.TRACEBACK and _EXCEPTION.match(text)
-        return Context.RECORD if ends else None
+        ends = context is _TRACEBACK and _EXCEPTION.match(text)
+        return _RECORD if ends else None
     if match.lastgroup == "opens":
-        return Context.TRACEBACK
-    return context if match.lastgroup == "indented" else Context.RECORD
+        return _TRACEBACK
+    return context if match.lastgroup == "indented" else _RECORD

@@ -6,12 +6,12 @@ are masked and each such header is counted in one search; only the lines left ov
 by one. A search is anchored to the line's start, so no text inside a message is ever counted.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
-from watchdog.logs.formats import BARE, FORMATS, level_of, strip
+from watchdog.logs.formats import BARE, FORMATS, classify, level_of, strip
 from watchdog.logs.levels import ERRORS, Level
 from watchdog.logs.records import Context, follow
 
@@ -20,10 +20,10 @@ SMALL = 1 << 11  # below this it is cheaper to read line by line
 MOST_HEADERS = 16
 LONGEST_HEADER = 400
 SAMPLES = 200  # distinct error lines that a tally keeps
-_SAMPLES_OF_A_HEADER = 10
+_SAMPLES_OF_A_HEADER = 5
+_WORTH_SHARING = 10  # a shorter beginning is found too often to be quick
 _SAMPLE_LENGTH = 2000
 _MASK = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
-_DIGITS = re.compile(rb"[0-9]+")
 _COUNTED = b"1"  # no masked text has another digit than 0
 
 
@@ -33,14 +33,14 @@ class Tally:
     How many lines, how many records, and how many records of each level.
 
     *last_error* is the last error line, with the exception its traceback ended in; *samples*
-    are a few of the error lines, no two alike but for their digits.
+    are a few of the error lines by what they are with their digits masked.
     """
 
     lines: int = 0
     records: int = 0
     levels: Mapping[Level, int] = field(default_factory=dict)
     last_error: bytes | None = None
-    samples: tuple[bytes, ...] = ()
+    samples: Mapping[bytes, bytes] = field(default_factory=dict)
 
     @property
     def errors(self) -> int:
@@ -52,13 +52,13 @@ class Tally:
         levels = dict(self.levels)
         for level, count in other.levels.items():
             levels[level] = levels.get(level, 0) + count
-        distinct = {_DIGITS.sub(b"0", sample): sample for sample in self.samples + other.samples}
+        samples = {**other.samples, **self.samples} if self.samples else other.samples
         return Tally(
             self.lines + other.lines,
             self.records + other.records,
             levels,
             other.last_error or self.last_error,
-            tuple(distinct.values())[:SAMPLES],
+            dict(islice(samples.items(), SAMPLES)) if len(samples) > SAMPLES else samples,
         )
 
 
@@ -97,8 +97,9 @@ class Tallier:
         self.context = context
         self._block = block
         self._small = small
-        self._open_error: bytes | None = None  # the first line of the open record, if it is an error
+        self._open_line = b""  # the first line of the record that the next lines may belong to
         self._headers: dict[bytes, Level] = {}  # masked, with the line end before; most frequent first
+        self._shared = b""  # what all headers begin with
         self._format = format
 
     @property
@@ -111,6 +112,7 @@ class Tallier:
         if format != self._format:
             self._format = format
             self._headers = {}
+            self._shared = b""
 
     def count(self, chunk: bytes) -> Tally:
         """Count the lines of *chunk*, the last of which may lack its line end."""
@@ -123,8 +125,8 @@ class Tallier:
 
     def _count_block(self, block: bytes, found: "_Found") -> None:
         """Count a *block* in which every line has its line end before it."""
-        left = block.count(b"\n")
-        found.lines += left
+        lines = block.count(b"\n")
+        found.lines += lines
         if len(block) < self._small:
             at = 0
             for line in block[1:].split(b"\n"):
@@ -132,6 +134,8 @@ class Tallier:
                 at += len(line) + 1
             return
         masked = block.translate(_MASK)
+        begun = masked.count(self._shared) if len(self._shared) >= _WORTH_SHARING else lines
+        left = begun
         counts: dict[bytes, int] = {}
         for header, level in self._headers.items():
             counts[header] = count = masked.count(header)
@@ -142,35 +146,31 @@ class Tallier:
                     _sample(block, masked, header, found)
             if not left:
                 break
-        if left:
-            self._read_others(block, masked, [header for header in counts if counts[header]], found)
+        if left or begun < lines:
+            # Where no other line begins with what the headers share, marking that marks them all.
+            marks = [header for header in counts if counts[header]] if left else [self._shared]
+            self._read_others(block, _mark(masked, marks), found)
         else:
-            self._pass(block, masked, 0, len(block))
+            self._pass(block, 0, len(block))
         self._sort_headers(counts)
 
-    def _read_others(self, block: bytes, masked: bytes, headers: list[bytes], found: "_Found") -> None:
-        """Read the lines of *block* that begin with none of *headers*."""
-        for header in headers:
-            masked = masked.replace(header, _COUNTED + header[1:])
+    def _read_others(self, block: bytes, masked: bytes, found: "_Found") -> None:
+        """Read the lines of *block* that are not marked as counted in *masked*."""
         end = 0
         at = masked.find(b"\n")
         while at >= 0:
             if at > end:
-                self._pass(block, masked, end, at)
+                self._pass(block, end, at)
             end = block.find(b"\n", at + 1)
             end = len(block) if end < 0 else end
             self._read(block[at + 1 : end], at, found)
             at = masked.find(b"\n", end)
         if end < len(block):
-            self._pass(block, masked, end, len(block))
+            self._pass(block, end, len(block))
 
-    def _pass(self, block: bytes, masked: bytes, start: int, end: int) -> None:
+    def _pass(self, block: bytes, start: int, end: int) -> None:
         """Leave behind the lines from *start* to *end*, all counted by their headers."""
-        last = block.rfind(b"\n", start, end) + 1
-        is_error = any(
-            level in ERRORS and masked.startswith(header[1:], last) for header, level in self._headers.items()
-        )
-        self._open_error = block[last:end] if is_error else None
+        self._open_line = block[block.rfind(b"\n", start, end) + 1 : end]
         self.context = Context.RECORD
 
     def _read(self, line: bytes, at: int, found: "_Found") -> None:
@@ -179,11 +179,12 @@ class Tallier:
         level, self.context = follow(line, self._format, before)
         if level is None:
             if before is Context.TRACEBACK and self.context is Context.RECORD:
-                found.exception(line, at, self._open_error)
+                is_error = classify(self._open_line, self._format) in ERRORS
+                found.exception(line, at, self._open_line if is_error else None)
             return
         found.levels[level] += 1
-        self._open_error = line if level in ERRORS else None
-        if self._open_error is not None:
+        self._open_line = line
+        if level in ERRORS:
             found.error(line, at)
         if level is not Level.NONE and len(self._headers) < MOST_HEADERS:
             self._learn(line)
@@ -205,6 +206,7 @@ class Tallier:
         if len(order) == MOST_HEADERS and not counts.get(order[-1], 1):
             order.pop()
         self._headers = {header: self._headers[header] for header in order}
+        self._shared = _common_start(order)
 
 
 @dataclass(slots=True)
@@ -222,7 +224,7 @@ class _Found:
         """Keep an error line, which stands *at* that place of the block."""
         if len(self.samples) < SAMPLES:
             sample = line[:_SAMPLE_LENGTH]
-            self.samples.setdefault(_DIGITS.sub(b"0", sample), sample)
+            self.samples.setdefault(sample.translate(_MASK), sample)
         if self.base + at > self.last_at:
             self.last_at = self.base + at
             self.last_error = line[:_SAMPLE_LENGTH]
@@ -241,8 +243,26 @@ class _Found:
             self.levels.total(),
             dict(self.levels),
             self.last_error,
-            tuple(self.samples.values()),
+            self.samples,
         )
+
+
+def _common_start(headers: list[bytes]) -> bytes:
+    """Return what all of *headers* begin with."""
+    if not headers:
+        return b""
+    first, last = min(headers), max(headers)
+    same = next(
+        (at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first)
+    )
+    return first[:same]
+
+
+def _mark(masked: bytes, headers: Iterable[bytes]) -> bytes:
+    """Replace the line end before each of *headers*, and keep every place as it is."""
+    for header in headers:
+        masked = masked.replace(header, _COUNTED + header[1:])
+    return masked
 
 
 def _sample(block: bytes, masked: bytes, header: bytes, found: _Found) -> None:

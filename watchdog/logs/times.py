@@ -44,21 +44,23 @@ def timestamp(line: bytes, now: datetime, tz: tzinfo = UTC) -> datetime | None:
     return found
 
 
-def zone_of(line: bytes, written: datetime) -> tzinfo:
+def zone_of(line: bytes, written: datetime, local: timedelta) -> tzinfo:
     """
-    Guess the zone of a log whose last *line* reached the disk at *written*.
+    Guess the zone of a log whose last *line* reached the disk at *written*, on a machine *local* to UTC.
 
-    Programs log local time without saying so. Where the line's time and the file's differ
-    by whole quarters of an hour, to the second, that is the zone; UTC where they do not.
+    Programs log local time without saying so. A line from the future by whole quarters of an
+    hour, to the second, tells its zone; one from the past does only if it is the machine's own.
+    UTC otherwise.
     """
     said = timestamp(line, written)
     if said is None or said == timestamp(line, written, timezone(_ZONE_STEP)):
         return UTC
-    steps = round((said - written) / _ZONE_STEP)
-    offset = steps * _ZONE_STEP
-    if abs(said - written - offset) > timedelta(seconds=2) or abs(offset) > _WIDEST_ZONE:
+    offset = round((said - written) / _ZONE_STEP) * _ZONE_STEP
+    if abs(said - written - offset) > timedelta(seconds=2):
         return UTC
-    return timezone(offset)
+    if offset == local or timedelta(0) < offset <= _WIDEST_ZONE:
+        return timezone(offset)
+    return UTC
 
 
 def _from_json(text: bytes, tz: tzinfo) -> datetime | None:

@@ -8,51 +8,16 @@ function beside it, so that tests compare whole payloads.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 import httpx
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from watchdog.errors import NotifyError
+from watchdog.fields import Duration, SecretUrl
 from watchdog.notifications import Notification
-from watchdog.signals.base import Duration
 
 ANSWER_SHOWN = 200
-
-
-def _read_secret(raw: object) -> object:
-    """Take the text itself, or ``{file: path}``: the first line of a file."""
-    if isinstance(raw, dict):
-        if set(raw) != {"file"}:
-            raise ValueError("a secret is a text or {file: path} (write {file: /run/secrets/name})")
-        path = Path(str(raw["file"]))
-        try:
-            raw = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as exc:
-            why = exc.strerror if isinstance(exc, OSError) else "not a text"
-            raise ValueError(f"the secret in {path} cannot be read: {why}") from exc
-    if not isinstance(raw, str):
-        raise ValueError("a secret is a text or {file: path}")
-    return raw
-
-
-def _need_url(raw: object) -> object:
-    text = _read_secret(raw)
-    assert isinstance(text, str)
-    if not text.strip():
-        raise ValueError("the URL is empty, so nobody would ever hear (give the receiver's http(s) URL)")
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("this is not an http(s) URL")
-    return text
-
-
-Secret = Annotated[SecretStr, BeforeValidator(_read_secret)]
-"""A text that is never shown; may be read from a file."""
-SecretUrl = Annotated[SecretStr, BeforeValidator(_need_url)]
-"""An http(s) URL that is never shown, since it may carry its own key."""
 
 
 class Notifier(BaseModel):

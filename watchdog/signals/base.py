@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from watchdog.fields import Duration
 from watchdog.model import Labels, Measure, Reading, SignalKey
-from watchdog.units import parse_duration
 
 Command = tuple[str | bytes | int, ...]
 
@@ -43,14 +43,6 @@ LATENCY: Command = ("@latency",)
 
 Reply = Any
 Look = Generator[Sequence[Command], Sequence[Reply], Reading]
-
-
-def _duration(raw: object) -> object:
-    return parse_duration(raw) if isinstance(raw, str) else raw
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
-"""A duration above zero as rules.yaml spells it."""
 
 
 class SignalConfig(BaseModel):

@@ -102,6 +102,8 @@ class Executions(RedisSignal[ExecutionsConfig]):
         if config.input is not None:
             self._input = StreamTail(config.input.stream, keep, FILL_INPUT), parse_tests(config.input.where)
         self._last_success: EntryId | None = None
+        self._succeeded_at: datetime | None = None  # its time, or ours where the ID lies in the future
+        self._unjudged: list[Entry] = []  # read in a look that Redis cut short
         self._no_success_since: datetime | None = None
         self._last_failure: Mapping[str, str] = {}
 
@@ -110,6 +112,7 @@ class Executions(RedisSignal[ExecutionsConfig]):
         known = {
             "cursor": self._results.cursor,
             "last_success": self._last_success,
+            "succeeded_at": self._succeeded_at and self._succeeded_at.isoformat(),
             "no_success_since": self._no_success_since and self._no_success_since.isoformat(),
         }
         return {name: str(found) for name, found in known.items() if found is not None}
@@ -120,26 +123,38 @@ class Executions(RedisSignal[ExecutionsConfig]):
             self._results.resume = EntryId.parse(memory["cursor"])
         if "last_success" in memory:
             self._last_success = EntryId.parse(memory["last_success"])
+            at = memory.get("succeeded_at")
+            self._succeeded_at = datetime.fromisoformat(at) if at else self._last_success.at
         if "no_success_since" in memory:
             self._no_success_since = datetime.fromisoformat(memory["no_success_since"])
 
     def look(self, now: datetime) -> Look:
         """Read new results and new offers."""
+        first = self._results.since is None
         results = yield from self._results.read(now)
-        since = self._results.since or now
-        counts = self._judge(results.entries, since, now)
-        evidence = self._evidence()
+        self._unjudged += results.entries
+        offered: Counted | None = None
+        trouble: str | None = None
         if self._input is not None:
             tail, where = self._input
             try:
                 offers = yield from tail.read(now)
             except CollectError as exc:
-                evidence["input"] = str(exc)
-                age = self._age(results, now)
-                return Reading(self.key, now, {"age": age}, counts, evidence, gaps=("offered",))
-            steps = tuple((min(e.id.at, now), 1.0) for e in offers.entries if matches(e, where))
-            counts["offered", ""] = Counted(tail.since or now, steps)
-        return Reading(self.key, now, {"age": self._age(results, now)}, counts, evidence)
+                trouble = str(exc)
+            else:
+                steps = tuple((min(e.id.at, now), 1.0) for e in offers.entries if matches(e, where))
+                offered = Counted(tail.since or now, steps)
+        if first and self._results.gap:
+            self._no_success_since = None  # one may have come and gone while nobody watched
+        counts = self._judge(self._unjudged, self._results.since or now, now)
+        self._unjudged = []
+        evidence = self._evidence()
+        if offered is not None:
+            counts["offered", ""] = offered
+        if trouble is not None:
+            evidence["input"] = trouble
+        gaps = ("offered",) if trouble is not None else ()
+        return Reading(self.key, now, {"age": self._age(results, now)}, counts, evidence, gaps=gaps)
 
     def _succeeded(self, entry: Entry) -> bool:
         return matches(entry, self._success)
@@ -150,7 +165,7 @@ class Executions(RedisSignal[ExecutionsConfig]):
         for entry in entries:
             at = min(entry.id.at, now)
             if self._succeeded(entry):
-                self._last_success = max(entry.id, self._last_success or entry.id)
+                self._note_success(entry.id, at)
                 steps["succeeded", ""].append((at, 1.0))
             elif self._ignore and matches(entry, self._ignore):
                 continue
@@ -158,6 +173,11 @@ class Executions(RedisSignal[ExecutionsConfig]):
                 self._note_failure(entry, at, steps)
             steps["total", ""].append((at, 1.0))
         return {series: Counted(since, tuple(found)) for series, found in steps.items()}
+
+    def _note_success(self, found: EntryId, at: datetime) -> None:
+        last, seen = self._last_success, self._succeeded_at
+        if last is None or seen is None or (at > seen if found.at <= at else found > last):
+            self._last_success, self._succeeded_at = found, at
 
     def _note_failure(
         self, entry: Entry, at: datetime, steps: dict[Series, list[tuple[datetime, float]]]
@@ -174,8 +194,8 @@ class Executions(RedisSignal[ExecutionsConfig]):
         Where none is known it is at least the time back to the oldest result that was seen, or
         to the first look at a stream that never held one.
         """
-        if self._last_success is not None:
-            return max(0.0, (now - self._last_success.at).total_seconds())
+        if self._succeeded_at is not None:
+            return max(0.0, (now - self._succeeded_at).total_seconds())
         oldest = results.oldest.at if results.oldest and self._results.since == EPOCH else self._results.since
         bound = now if oldest is None or oldest == EPOCH else oldest
         self._no_success_since = min(bound, self._no_success_since or bound)

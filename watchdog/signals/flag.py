@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from watchdog.errors import CollectError
+from watchdog.fields import Scalar, means
 from watchdog.model import AtLeast, Labels, Measure, Reading, SignalKey, Value, seconds, value
 from watchdog.signals.base import Look, RedisSignal, Refused, SignalConfig
 from watchdog.signals.replies import text
-from watchdog.signals.settings import Scalar, means
 from watchdog.units import rfc3339
 
 UNSET_WORDS = frozenset({"", "0", "false", "off", "no"})

@@ -24,9 +24,9 @@ import httpx
 from pydantic import Field, field_validator
 
 from watchdog.errors import CollectError
+from watchdog.fields import Duration, Scalar, means
 from watchdog.model import Labels, Measure, Reading, seconds, value
-from watchdog.signals.base import Duration, LocalSignal, SignalConfig
-from watchdog.signals.settings import Scalar, means
+from watchdog.signals.base import LocalSignal, SignalConfig
 from watchdog.units import show_duration
 
 REDIRECTS = 3

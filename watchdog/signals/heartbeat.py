@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 
 from watchdog.entries import parse_entries
 from watchdog.errors import CollectError
+from watchdog.fields import Duration
 from watchdog.model import Labels, Measure, Reading, SignalKey, Value, seconds, value
-from watchdog.signals.base import Command, Duration, Look, RedisSignal, Refused, Reply, SignalConfig
+from watchdog.signals.base import Command, Look, RedisSignal, Refused, Reply, SignalConfig
 from watchdog.signals.replies import text
 from watchdog.timestamps import parse_timestamp
 

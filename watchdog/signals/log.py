@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from watchdog.errors import CollectError, ConditionError
+from watchdog.fields import Duration
 from watchdog.logs.formats import FORMATS
 from watchdog.logs.patterns import compile_patterns
 from watchdog.logs.reader import Batch, LogReader
@@ -27,7 +28,7 @@ from watchdog.model import (
     seconds,
     value,
 )
-from watchdog.signals.base import Duration, LocalSignal, SignalConfig
+from watchdog.signals.base import LocalSignal, SignalConfig
 from watchdog.units import Unit
 
 MOST_FILES = 200

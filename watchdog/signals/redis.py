@@ -58,7 +58,8 @@ class RedisServer(RedisSignal[RedisConfig]):
             values["memory_ratio"] = float(info.get("used_memory", 0)) / limit
         self._since = self._since or now
         evicted = float(info.get("evicted_keys", 0))
-        gained = evicted - self._evicted if self._evicted is not None and evicted >= self._evicted else 0.0
+        before = evicted if self._evicted is None else self._evicted
+        gained = evicted - before if evicted >= before else evicted  # fewer: it restarted and began at 0
         self._evicted = evicted
         counts = {("evicted", ""): Counted(self._since, ((now, gained),) if gained else ())}
         return Reading(self.key, now, values, counts, evidence={"version": version(info)})

@@ -18,11 +18,11 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from watchdog.errors import CollectError
+from watchdog.fields import Scalar, means
 from watchdog.model import Labels, Measure, Reading, Value, seconds, value
 from watchdog.signals.base import LocalSignal, SignalConfig
 
 LARGEST_BYTES = 1 << 20
-Scalar = bool | int | float | str
 
 _ASSIGNMENT = re.compile(r"[ \t\r\n]*(?:[#;][^\r\n]*|(?P<key>(?:[^\r\n][^=\r\n]*)?)(?P<sign>=?))")
 _SINGLE = r"'(?P<single>[^']*)(?:'|\Z)"
@@ -33,17 +33,6 @@ _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"SECRET|TOKEN|PASS|KEY|WEBHOOK|CREDENTIAL", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 MASK = "***"
-
-
-def means(wanted: Scalar, found: str) -> bool:
-    """Say whether *found* is how somebody may write *wanted*: ``True`` for true, ``0.80`` for 0.8."""
-    said = str(wanted)
-    if said == found or said.lower() == found.lower() in ("true", "false"):
-        return True
-    try:
-        return float(said) == float(found)
-    except ValueError:
-        return False
 
 
 class Requirement(BaseModel):

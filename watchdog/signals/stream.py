@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -9,7 +10,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from watchdog.entries import FALSE_WORDS, ORIGIN, TRUE_WORDS, Entry, tidy_reason
+from watchdog.entries import FALSE_WORDS, ORIGIN, TRUE_WORDS, Entry, EntryId
+from watchdog.fields import Duration
 from watchdog.model import (
     AtLeast,
     Counted,
@@ -24,7 +26,7 @@ from watchdog.model import (
     seconds,
     value,
 )
-from watchdog.signals.base import Duration, Look, RedisSignal, SignalConfig
+from watchdog.signals.base import Look, RedisSignal, SignalConfig
 from watchdog.signals.tail import Slice, StreamTail
 from watchdog.timestamps import parse_timestamp
 from watchdog.units import Unit
@@ -32,6 +34,9 @@ from watchdog.units import Unit
 FILL_PLAIN = 1_000
 FILL_FIELDS = 20_000
 """How many entries are read at start to fill the window, without and with a look into their fields."""
+NAMED, BUCKETS = 32, 32
+"""So many values of a field are counted by name, the rest by bucket: all fit a counter's variants."""
+LONGEST_VALUE = 80
 
 
 def _words(raw: object) -> object:
@@ -124,7 +129,10 @@ class Stream(RedisSignal[StreamConfig]):
         self._looks_inside = bool(config.fields or config.timestamp)
         self._tail = StreamTail(config.key, keep, FILL_FIELDS if config.fields else FILL_PLAIN)
         self._first_look: datetime | None = None
-        self._skew: float | None = None
+        self._newest: tuple[EntryId, datetime] | None = None  # and when it was first seen
+        self._named: dict[str, set[str]] = {}
+        self._skew: Value = 0.0
+        self._skew_known = False
         self._last_bad: dict[str, str] = {}
 
     def memory(self) -> Mapping[str, Any]:

@@ -65,6 +65,7 @@ class StreamTail:
         self.cursor: EntryId | None = None
         self.resume: EntryId | None = None  # where an earlier process had come to
         self.since: datetime | None = None
+        self.gap = False  # between `resume` and what was read at first, entries may have gone unseen
         self._added: int | None = None
 
     def read(self, now: datetime) -> Generator[Sequence[Command], Sequence[Reply], Slice]:
@@ -74,10 +75,10 @@ class StreamTail:
         replies = yield [("XINFO", "STREAM", self.stream), self._forward(self.cursor)]
         info = stream_info(replies[0], self.stream)
         newest = EntryId.parse(info["last-generated-id"])
-        if newest < self.cursor:  # the stream was deleted and made anew
-            self.cursor = self.resume = None
-            return (yield from self._fill(now))
         added = integer(info.get("entries-added"))
+        if newest < self.cursor:  # made anew or restored: what it holds now was counted, or was never seen
+            self.cursor, self.since, self._added = newest, now, added
+            return Slice((), int(info["length"]), added, edge(info, "first-entry"), newest)
         page = parse_entries(require(replies[1], f'stream "{self.stream}"'))
         entries = list(page)
         pages = 1
@@ -91,9 +92,10 @@ class StreamTail:
         behind = len(page) == PAGE
         if added is not None and self._added is not None:
             self._added += len(entries)
-            if not behind and added > self._added:
-                self.since = now  # some came and were trimmed between two looks
-                self._added = added
+            told = added + _later(entries, newest)
+            if not behind and told != self._added:
+                self.since = now  # some came and went between two looks, or the stream was made anew
+                self._added = told
         return Slice(tuple(entries), int(info["length"]), added, edge(info, "first-entry"), newest, behind)
 
     def _forward(self, after: EntryId) -> Command:
@@ -118,13 +120,21 @@ class StreamTail:
             replies = yield [self._backward(f"({last}")]
         added = integer(info.get("entries-added"))
         newest = EntryId.parse(info["last-generated-id"])
-        whole = beginning and (newest == ORIGIN or (added is not None and added <= len(entries)))
-        oldest_read = entries[-1].id.at if entries else now
-        self.since = EPOCH if whole else min(now, max(start, oldest_read) if not beginning else oldest_read)
+        self._added = None if added is None else added + _later(entries, newest)
+        whole = beginning and (newest == ORIGIN or (self._added is not None and self._added <= len(entries)))
+        reached = entries[-1].id if entries else newest  # emptied: nothing came after the newest
+        deleted = EntryId.parse(info.get("max-deleted-entry-id", str(ORIGIN)))  # by XDEL, out of the midst
+        seen_from = max(reached, deleted).at
+        self.gap = self.resume is not None and self.resume < min(newest, max(reached, deleted))
+        self.since = EPOCH if whole else min(now, seen_from if beginning else max(start, seen_from))
         self.cursor = max(newest, entries[0].id if entries else ORIGIN)
-        self._added = added
         entries.reverse()
         return Slice(tuple(entries), int(info["length"]), added, edge(info, "first-entry"), newest)
 
     def _backward(self, end: str) -> Command:
         return ("XREVRANGE", self.stream, end, "-", "COUNT", PAGE)
+
+
+def _later(entries: Sequence[Entry], newest: EntryId) -> int:
+    """Return how many of *entries* came between XINFO, which said *newest*, and their own reading."""
+    return sum(entry.id > newest for entry in entries)

@@ -19,6 +19,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from watchdog.errors import CollectError
+from watchdog.fields import Duration
 from watchdog.model import (
     AtLeast,
     Counted,
@@ -32,7 +33,7 @@ from watchdog.model import (
     value,
     word,
 )
-from watchdog.signals.base import Duration, LocalSignal, SignalConfig
+from watchdog.signals.base import LocalSignal, SignalConfig
 from watchdog.units import show_duration
 
 PATIENCE = timedelta(seconds=5)
@@ -196,8 +197,6 @@ def values_of(told: Properties, config: UnitConfig, now: datetime) -> dict[str, 
     values: dict[str, Value] = {"state": state, "active": float(told["ActiveState"] in ACTIVE)}
     if told.get("UnitFileState"):
         values["enabled"] = float(told["UnitFileState"] in ENABLED)
-    elif state == "not-found":
-        values["enabled"] = None  # a misspelt or removed unit is not one that may rest
     if state not in UNLOADABLE:
         values |= {} if config.kind in WITHOUT_RESULT else {"result": told.get("Result") or None}
         values |= {"exit_status": _number(told, "ExecMainStatus")} if config.kind == "service" else {}

@@ -1,0 +1,44 @@
+# Two commands are enough: `make demo` and `make test`. Both set everything up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+FAULT ?= W01
+FOR ?= 60s
+
+.PHONY: demo test check bench lock system clean
+
+demo: $(READY)
+	$(BIN)/watchdog demo --fault $(FAULT) --for $(FOR)
+
+test: $(READY) system
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m bench.poll
+	$(BIN)/python -m bench.logs
+
+# What the tests need beside Python: real servers and a compiler. As root they are installed.
+system:
+	@sh tests/system-packages.sh
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (set PYTHON=…)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Needs uv. Hashes for every platform, no index addresses.
+lock:
+	uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras \
+	  pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

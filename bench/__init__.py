@@ -1,0 +1,1 @@
+"""What the watchdog costs, measured beside the tools people use today."""

@@ -1,0 +1,130 @@
+"""What a log remembers of the time before the start."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from watchdog.errors import CollectError
+from watchdog.logs import Tail, backfill, compile_patterns
+
+NOW = datetime(2026, 2, 19, 2, 0, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MiB = 1 << 20
+
+
+def write(path: Path, *rows: str) -> Path:
+    """Write rows of `HH:MM:SS LEVEL text`, and others as they are, as of NOW."""
+    lines = (f"2026-02-19 {row.replace(' ', ' | ', 2)}" if row[2:3] == ":" else row for row in rows)
+    path.write_text("".join(line + "\n" for line in lines))
+    os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    return path
+
+
+def counts(path: Path, window: timedelta = HOUR, limit: int = MiB) -> list[str]:
+    """Return `slot: lines errors` of a backfill."""
+    past = backfill(path, NOW - window, limit, NOW)
+    return [f"{bucket.at:%H:%M:%S}: {bucket.lines} {bucket.errors}" for bucket in past.buckets]
+
+
+def test_buckets(tmp_path: Path) -> None:
+    """Lines are counted in the ten seconds in which they were written."""
+    log = write(
+        tmp_path / "x.log",
+        "00:59:59 ERROR too old",
+        "  with its traceback",
+        "01:00:00 INFO a",
+        "01:00:09 ERROR b",
+        "  belongs to it",
+        "01:00:10 INFO c",
+        "01:59:59 ERROR d",
+    )
+    assert counts(log) == ["01:00:00: 3 1", "01:00:10: 1 0", "01:59:50: 1 1"]
+
+
+def test_result(tmp_path: Path) -> None:
+    """The rest of what a backfill knows."""
+    log = write(tmp_path / "x.log", "00:30:00 INFO old", "01:30:00 ERROR refused", "01:45:00 INFO refused")
+    past = backfill(log, NOW - HOUR, MiB, NOW, patterns=compile_patterns({"no": "refused$"}))
+    assert past.covered
+    assert past.covered_since == NOW - HOUR
+    assert past.last_line_at == NOW - timedelta(minutes=15)
+    assert [bucket.matches for bucket in past.buckets] == [{"no": 1}, {"no": 1}]
+    assert past.position.offset == log.stat().st_size
+
+
+def test_rotated_sibling(tmp_path: Path) -> None:
+    """Where the file begins inside the window, the one before it is read too."""
+    write(tmp_path / "x.log.1", "00:30:00 INFO old", "01:10:00 ERROR a", "01:20:00 INFO b")
+    log = write(tmp_path / "x.log", "01:30:00 INFO c")
+    assert counts(log) == ["01:10:00: 1 1", "01:20:00: 1 0", "01:30:00: 1 0"]
+    assert counts(log, timedelta(minutes=25)) == []
+    write(log)
+    assert counts(log) == ["01:10:00: 1 1", "01:20:00: 1 0"]
+
+
+def test_the_files_begin_inside_the_window(tmp_path: Path) -> None:
+    """Of the time before the first line nothing is known."""
+    log = write(tmp_path / "x.log", "01:30:00 INFO c")
+    past = backfill(log, NOW - HOUR, MiB, NOW)
+    assert not past.covered
+    assert past.covered_since == NOW - timedelta(minutes=30)
+
+
+def test_quiet_log_is_covered(tmp_path: Path) -> None:
+    """A last line older than the window means that nothing was written since."""
+    past = backfill(write(tmp_path / "x.log", "00:10:00 INFO last"), NOW - HOUR, MiB, NOW)
+    assert (past.buckets, past.covered) == ((), True)
+    assert past.last_line_at == NOW - timedelta(minutes=110)
+
+
+def test_limit(tmp_path: Path) -> None:
+    """A log too large for the limit is counted from its end."""
+    rows = [f"01:{minute:02}:{second:02} INFO {'x' * 400}" for minute in range(60) for second in range(60)]
+    log = write(tmp_path / "x.log", "00:10:00 INFO old", *rows)
+    past = backfill(log, NOW - HOUR, 300_000, NOW)
+    assert not past.covered
+    assert NOW - timedelta(minutes=25) < past.covered_since < NOW - timedelta(minutes=10)
+    seconds = (NOW - past.covered_since).seconds
+    assert seconds <= sum(bucket.lines for bucket in past.buckets) < seconds + 10
+    assert counts(log, limit=4 * MiB) == [f"01:{n // 6:02}:{n % 6}0: 10 0" for n in range(360)]
+
+
+def test_lines_without_times(tmp_path: Path) -> None:
+    """Lines that cannot be placed in time are not counted; the file says when it was written."""
+    past = backfill(write(tmp_path / "x.log", "[ERROR] [A] b", "[INFO] [A] c"), NOW - HOUR, MiB, NOW)
+    assert (past.buckets, past.covered, past.last_line_at) == ((), False, NOW)
+
+
+def test_local_time(tmp_path: Path) -> None:
+    """A program that logs the time of its own zone is understood."""
+    log = write(tmp_path / "x.log", "02:30:00 ERROR half past one in UTC", "03:00:00 INFO two in UTC")
+    assert counts(log) == ["01:30:00: 1 1", "02:00:00: 1 0"]
+
+
+def test_tailing_goes_on_where_it_ended(tmp_path: Path) -> None:
+    """An unfinished last line is left for the tail, and nothing else is."""
+    log = write(tmp_path / "x.log", "01:30:00 INFO a")
+    with log.open("a") as file:
+        file.write("2026-02-19 01:40:00 | INFO")
+        file.flush()
+        past = backfill(log, NOW - HOUR, MiB, NOW)
+        file.write(" | b\nc\n")
+    assert sum(bucket.lines for bucket in past.buckets) == 1
+    assert Tail(log, past.position).read(MiB).data == b"2026-02-19 01:40:00 | INFO | b\nc\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"no end", b"\0" * 99, b"\xff\xfe{\n{{{[[\n", b"x" * MiB])
+def test_odd_files(tmp_path: Path, content: bytes) -> None:
+    """No content is an error."""
+    log = tmp_path / "x.log"
+    log.write_bytes(content)
+    past = backfill(log, NOW - HOUR, MiB // 2, NOW)
+    assert past.buckets == ()
+
+
+def test_missing(tmp_path: Path) -> None:
+    """A file that cannot be read has no history, not an empty one."""
+    with pytest.raises(CollectError, match=r"x\.log: No such file or directory$"):
+        backfill(tmp_path / "x.log", NOW - HOUR, MiB, NOW)

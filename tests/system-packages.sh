@@ -1,0 +1,25 @@
+#!/bin/sh
+# Makes sure that the programs which the tests run for real are here: installs them as root, else names the cure.
+set -eu
+
+missing=""
+need() { # need COMMAND PACKAGE
+  command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need redis-server redis-server
+need prometheus prometheus
+need promtool prometheus
+need amtool prometheus-alertmanager
+need cc gcc
+need cc libc6-dev
+
+[ -z "$missing" ] && exit 0
+missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "The tests need these Debian packages: $missing(sudo apt-get install $missing)" >&2
+  exit 1
+fi
+echo "installing $missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+apt-get -qq install -y --no-install-recommends $missing >/dev/null

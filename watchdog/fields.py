@@ -1,0 +1,74 @@
+"""Kinds of values that keys of rules.yaml have: durations, secrets, addresses, plain words and numbers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr
+
+from watchdog.units import parse_duration
+
+Scalar = bool | int | float | str
+
+
+def _duration(raw: object) -> object:
+    return parse_duration(raw) if isinstance(raw, str) else raw
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+"""A duration above zero as rules.yaml spells it."""
+
+
+def _wait(raw: object) -> object:
+    return timedelta(0) if raw == 0 and not isinstance(raw, bool) else _duration(raw)
+
+
+Wait = Annotated[timedelta, BeforeValidator(_wait), Field(ge=timedelta(0))]
+"""A duration that may be zero."""
+
+
+def _read_secret(raw: object) -> object:
+    """Take the text itself, or ``{file: path}``: the first line of a file."""
+    if isinstance(raw, dict):
+        if set(raw) != {"file"}:
+            raise ValueError("a secret is a text or {file: path} (write {file: /run/secrets/name})")
+        path = Path(str(raw["file"]))
+        try:
+            raw = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            why = exc.strerror if isinstance(exc, OSError) else "not a text"
+            raise ValueError(f"the secret in {path} cannot be read: {why}") from exc
+    if not isinstance(raw, str):
+        raise ValueError("a secret is a text or {file: path}")
+    return raw
+
+
+def _need_url(raw: object) -> object:
+    text = _read_secret(raw)
+    assert isinstance(text, str)
+    if not text.strip():
+        raise ValueError("the URL is empty, so nobody would ever hear (give the receiver's http(s) URL)")
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("this is not an http(s) URL")
+    return text
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_read_secret)]
+"""A text that is never shown; may be read from a file."""
+SecretUrl = Annotated[SecretStr, BeforeValidator(_need_url)]
+"""An http(s) URL that is never shown, since it may carry its own key."""
+
+
+def means(wanted: Scalar, found: str) -> bool:
+    """Say whether *found* is how somebody may write *wanted*: ``True`` for true, ``0.80`` for 0.8."""
+    said = str(wanted)
+    if said == found or said.lower() == found.lower() in ("true", "false"):
+        return True
+    try:
+        return float(said) == float(found)
+    except ValueError:
+        return False
