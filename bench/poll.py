@@ -24,7 +24,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -136,7 +136,7 @@ def run_script(client: redis.Redis, script: str, streams: Sequence[str], *args: 
     with client.pipeline(transaction=False) as pipe:
         for start in range(0, len(streams), AT_ONCE):
             part = streams[start : start + AT_ONCE]
-            pipe.evalsha(str(sha), len(part), *part, *args)  # type: ignore[arg-type]
+            pipe.evalsha(str(sha), len(part), *part, *map(str, args))
         pipe.execute()
 
 
@@ -362,16 +362,17 @@ def measure(streams: int, runs: int, with_exporter: bool, directory: Path) -> di
         rules.write_text(rules_text(server.url, names))
         run_script(client, FILL, names, int(utc_now().timestamp() * 1000))
         with running_sidecar(rules) as child:
-            loaded = [sum(pair) for pair in zip(child.do("load"), child.do("build"), strict=True)]
-            costs: dict[str, list[Cost]] = {LOAD: [Cost(*loaded, peak_rss=peak_rss(child.pid))]}
+            loaded, built = child.do("load"), child.do("build")
+            begun = Cost(loaded[0] + built[0], loaded[1] + built[1], peak_rss=peak_rss(child.pid))
+            costs: dict[str, list[Cost]] = {LOAD: [begun]}
             forget_peak(child.pid)
             costs[FIRST] = [measured(client, child.pid, lambda: child.do("tick"))]
             forget_peak(child.pid)
-            if with_exporter:
-                with running_exporter(server.url, streams) as exporter:
-                    _alternate(client, child, exporter, names, runs, costs)
-            else:
-                _alternate(client, child, None, names, runs, costs)
+            with running_exporter(server.url, streams) if with_exporter else nullcontext() as exporter:
+                for run in range(runs):
+                    run_script(client, MOVE, names[run % CHURN :: CHURN])
+                    for what, cost in _one_run(client, child, exporter):
+                        costs.setdefault(what, []).append(cost)
             for _ in range(min(FIRST_TICKS, runs) - 1):  # last, for two sidecars need more memory than one
                 child.do("build")
                 again = measured(client, child.pid, lambda: child.do("tick"))
@@ -383,22 +384,13 @@ def measure(streams: int, runs: int, with_exporter: bool, directory: Path) -> di
     return {what: median(found) for what, found in costs.items()}
 
 
-def _alternate(
-    client: redis.Redis,
-    child: Child,
-    exporter: Exporter | None,
-    names: Sequence[str],
-    runs: int,
-    costs: dict[str, list[Cost]],
-) -> None:
-    """Let exporter and sidecar look in turns, with some traffic in between."""
-    for run in range(runs):
-        run_script(client, MOVE, names[run % CHURN :: CHURN])
-        if exporter is not None:
-            costs.setdefault(SCRAPE, []).append(measured(client, exporter.pid, exporter.scrape))
-        costs.setdefault(TICK, []).append(measured(client, child.pid, lambda: child.do("tick")))
-        rendered = Cost(*child.do("render"), peak_rss=peak_rss(child.pid))
-        costs.setdefault(RENDER, []).append(rendered)
+def _one_run(client: redis.Redis, child: Child, exporter: Exporter | None) -> Iterator[tuple[str, Cost]]:
+    """Let exporter and sidecar look in turn, and yield what each did and what it cost."""
+    if exporter is not None:
+        yield SCRAPE, measured(client, exporter.pid, exporter.scrape)
+    yield TICK, measured(client, child.pid, lambda: child.do("tick"))
+    wall, cpu = child.do("render")
+    yield RENDER, Cost(wall, cpu, peak_rss=peak_rss(child.pid))
 
 
 # ---- the table ---------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from watchdog.conditions import Truth, all_of, any_of, compare, explain, look_up, parse_term, show_value
 from watchdog.errors import ConditionError
@@ -43,6 +44,9 @@ class Finding:
     figures: tuple[str, ...] = ()
     evidence: Mapping[str, object] = field(default_factory=lambda: NOTHING)
     held_since: datetime | None = None
+
+
+NOT_SO = Finding(Truth.FALSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,11 @@ def _forgotten(alert: Alert, now: datetime) -> bool:
 
 def find(watch: Watch, history: History, now: datetime) -> Finding:
     """Evaluate *watch* at *now* and return the answer with its figures and evidence."""
-    answers = [_answer(clause, history, now) for clause in watch.clauses]
+    answers: list[_Answer] = []
+    for clause in watch.clauses:
+        answers.append(_answer(clause, history, now))
+        if answers[-1].truth is Truth.FALSE:  # the common case, and nothing else can change it
+            return NOT_SO
     truth = all_of(answer.truth for answer in answers)
     if truth is not Truth.TRUE:
         return Finding(truth)
@@ -181,8 +189,7 @@ def find(watch: Watch, history: History, now: datetime) -> Finding:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     truth: Truth
     found: Value
     option: Option
@@ -202,6 +209,8 @@ def _answer(clause: Clause, history: History, at: datetime) -> _Answer:
         applies = found is not None or _applicable(option, history)
         truth = compare(option.condition, found) if applies else Truth.FALSE
         answers.append(_Answer(truth, found, option))
+        if truth is Truth.TRUE:
+            return answers[-1]
     truth = any_of(answer.truth for answer in answers)
     return next(answer for answer in answers if answer.truth is truth)
 

@@ -28,6 +28,8 @@ async def look_once(config: Config, now: datetime) -> Snapshot:
     sources = build_sources(timed, reader)
     try:
         readings = await look(sources, now, PATIENCE)
+        for source in sources:
+            readings += source.abandon(now, PATIENCE) if source.task is not None else []
     finally:
         await reader.close()
         for source in sources:

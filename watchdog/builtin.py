@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-RUNBOOKS = "https://github.com/pipeline-watchdog/pipeline-watchdog/blob/main/docs/runbooks/"
+RUNBOOKS = "https://github.com/pipeline-watchdog/pipeline-watchdog/blob/main/docs/runbooks.md"
 
 BUILTIN: Mapping[str, Mapping[str, Any]] = {
     "NoExecutions": {
@@ -195,4 +195,6 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
 
 def raw_rules() -> list[dict[str, Any]]:
     """Return the built-in rules as items of `rules:` would be."""
-    return [{"alert": alert, **rule, "runbook": f"{RUNBOOKS}{alert}.md"} for alert, rule in BUILTIN.items()]
+    return [
+        {"alert": alert, **rule, "runbook": f"{RUNBOOKS}#{alert.lower()}"} for alert, rule in BUILTIN.items()
+    ]

@@ -228,14 +228,24 @@ def _compare_bound(op: str, least: float, operand: float) -> Truth:
 
 def all_of(truths: Iterable[Truth]) -> Truth:
     """Return the conjunction of *truths* in Kleene's logic."""
-    found = set(truths)
-    return next((t for t in (Truth.FALSE, Truth.UNKNOWN) if t in found), Truth.TRUE)
+    found = Truth.TRUE
+    for truth in truths:
+        if truth is Truth.FALSE:
+            return truth
+        if truth is Truth.UNKNOWN:
+            found = truth
+    return found
 
 
 def any_of(truths: Iterable[Truth]) -> Truth:
     """Return the disjunction of *truths* in Kleene's logic."""
-    found = set(truths)
-    return next((t for t in (Truth.TRUE, Truth.UNKNOWN) if t in found), Truth.FALSE)
+    found = Truth.FALSE
+    for truth in truths:
+        if truth is Truth.TRUE:
+            return truth
+        if truth is Truth.UNKNOWN:
+            found = truth
+    return found
 
 
 def show_value(found: Value, unit: Unit) -> str:

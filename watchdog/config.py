@@ -224,7 +224,8 @@ class _Whole:
             whole = not any(path[:2] == ("services", service) for path in self.broken)
             if whole and not any(getattr(body, kind, ()) for kind in SIGNALS):
                 cure = "give it at least one, such as heartbeat or executions"
-                self.findings.add(("services", service), "has no signal, so nothing can be said of it", cure)
+                what = "has no signal, so nothing can be said of it"
+                self.findings.add(("services", service), what, cure, key=True)
             for kind, signal in SIGNALS.items():
                 for i, config in enumerate(getattr(body, kind, ())):
                     key = SignalKey(service, kind, config.labels())

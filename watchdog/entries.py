@@ -72,8 +72,10 @@ class Entry:
                 found = found[part]
         else:
             found = found[name]
-        if found is None or isinstance(found, str):
-            return found
+        if found is None:
+            return None
+        if isinstance(found, str):  # JSON can spell half a character, which nobody can write down
+            return found.encode("utf-8", "replace").decode("utf-8")
         try:
             return json.dumps(found)
         except RecursionError:  # it could just be read, but not be written

@@ -57,8 +57,15 @@ def _need_url(raw: object) -> object:
     return text
 
 
-Secret = Annotated[SecretStr, BeforeValidator(_read_secret)]
-"""A text that is never shown; may be read from a file."""
+def _need_redis(raw: object) -> object:
+    text = _read_secret(raw)
+    if str(text).partition("://")[0] not in ("redis", "rediss", "unix"):
+        raise ValueError("this is not a Redis URL (write redis://host:6379/0)")
+    return text
+
+
+RedisUrl = Annotated[SecretStr, BeforeValidator(_need_redis)]
+"""A redis://, rediss:// or unix:// URL that is never shown, since it may carry a password."""
 SecretUrl = Annotated[SecretStr, BeforeValidator(_need_url)]
 """An http(s) URL that is never shown, since it may carry its own key."""
 

@@ -84,8 +84,11 @@ class History:
         for key, counted in reading.counts.items():
             name, variant = key
             crowded = variant and key not in series and sum(n == name for n, _ in series) > VARIANTS
-            known = series.setdefault((name, OTHER) if crowded else key, Steps(counted.since.timestamp()))
-            known.since = max(known.since, counted.since.timestamp())
+            kept, since = (name, OTHER) if crowded else key, counted.since.timestamp()
+            known = series.get(kept)
+            if known is None:
+                known = series[kept] = Steps(since)
+            known.since = max(known.since, since)
             for at, by in counted.steps:
                 known.gain(at.timestamp(), by, self.grain)
             known.forget(horizon)

@@ -111,7 +111,7 @@ def place_of(detail: ErrorDetails) -> Path:
 
 
 def _plain(limit: object) -> str:
-    return "0s" if hasattr(limit, "total_seconds") else str(limit)
+    return "0s" if "timedelta" in str(limit) else str(limit)
 
 
 def _found(value: object) -> str:

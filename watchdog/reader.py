@@ -9,13 +9,15 @@ business, and redis-py's own decoding would cost more than the looking (docs/ben
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import hiredis
 import redis.asyncio
 import redis.exceptions
 from redis.asyncio.connection import AbstractConnection
@@ -24,11 +26,13 @@ from redis.backoff import NoBackoff
 
 from watchdog.errors import CollectError, SourceDownError
 from watchdog.model import Reading
-from watchdog.signals.base import LATENCY, Command, Look, RedisSignal, Refused, Reply
+from watchdog.signals.base import LATENCY, Command, Look, RedisSignal, Refused, Reply, Signal
 from watchdog.signals.redis import RedisServer, away
 
 BATCH = 250
 """Commands a pipeline; 200–500 is where more stops helping."""
+LONGEST_HOLD = 0.005
+"""How many seconds of work on replies go by before others on the loop get their turn."""
 SOURCE = "redis"
 
 
@@ -73,8 +77,10 @@ class RedisReader:
                 asking = await self._round(asking, latency, now, readings)
         except SourceDownError as exc:
             await self.close()
-            done = {reading.signal for reading in readings}
-            readings += [_down(s, now, str(exc)) for s in signals if s.key not in done]
+            server = {s.key for s in signals if isinstance(s, RedisServer)}  # it is away, though INFO came
+            done = {reading.signal for reading in readings} - server
+            readings = [reading for reading in readings if reading.signal in done]
+            readings += [down(s, now, str(exc)) for s in signals if s.key not in done]
         return readings
 
     async def close(self) -> None:
@@ -97,15 +103,18 @@ class RedisReader:
         self, asking: list[_Asking], latency: float, now: datetime, readings: list[Reading]
     ) -> list[_Asking]:
         """Ask what every signal wants to know next, and let each go on with its answers."""
-        commands = [c for one in asking for c in one.wants if c is not LATENCY]
-        replies = iter(await self._ask(commands))
         onward: list[_Asking] = []
-        for one in asking:
-            mine = [latency if c is LATENCY else next(replies) for c in one.wants]
-            advanced = _advance(one.signal, one.look, mine, now, readings)
-            if advanced is not None:
-                onward.append(advanced)
-            await asyncio.sleep(0)  # a thousand signals must not hold up the loop
+        breath = time.perf_counter()
+        for some, commands in _batches(asking):
+            replies = dict(zip(commands, await self._ask(commands), strict=True))
+            replies[LATENCY] = latency
+            for one in some:
+                advanced = _advance(one.signal, one.look, [replies[c] for c in one.wants], now, readings)
+                if advanced is not None:
+                    onward.append(advanced)
+                if time.perf_counter() - breath > LONGEST_HOLD:  # others want the loop as well
+                    await asyncio.sleep(0)
+                    breath = time.perf_counter()
         return onward
 
     async def _ping(self) -> float:
@@ -119,13 +128,9 @@ class RedisReader:
         try:
             async with asyncio.timeout(self._timeout * 3):
                 connection = await self._connected()
-                replies: list[Reply] = []
-                for start in range(0, len(commands), BATCH):
-                    batch = commands[start : start + BATCH]
-                    await connection.send_packed_command(connection.pack_commands(batch))
-                    for _ in batch:
-                        replies.append(await _read(connection))
-                return replies
+                packed = map(hiredis.pack_command, commands)  # type: ignore[arg-type]  # its stub is off
+                await connection.send_packed_command(b"".join(packed))
+                return [await _read(connection) for _ in commands]
         except redis.exceptions.AuthenticationError as exc:
             raise SourceDownError(f"Redis at {self.place} refuses the password or user: {exc}") from exc
         except (redis.exceptions.TimeoutError, TimeoutError) as exc:
@@ -139,6 +144,24 @@ class RedisReader:
         if self._connection is None:
             self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         return self._connection
+
+
+def _batches(asking: Iterable[_Asking]) -> Iterator[tuple[list[_Asking], list[Command]]]:
+    """
+    Yield who asks together, and what: about BATCH commands, none twice.
+
+    A few at a time, so that the replies of a thousand signals need not be held at once.
+    """
+    some: list[_Asking] = []
+    commands: dict[Command, None] = {}
+    for one in asking:
+        some.append(one)
+        commands.update((command, None) for command in one.wants if command is not LATENCY)
+        if len(commands) >= BATCH:
+            yield some, list(commands)
+            some, commands = [], {}
+    if some:
+        yield some, list(commands)
 
 
 async def _read(connection: AbstractConnection) -> Reply:
@@ -175,7 +198,8 @@ def _advance(
     return None
 
 
-def _down(signal: RedisSignal[Any], now: datetime, why: str) -> Reading:
+def down(signal: Signal[Any], now: datetime, why: str) -> Reading:
+    """Return the reading of *signal* while the server is away."""
     if isinstance(signal, RedisServer):
         return away(signal.key, now, why)
     return Reading(signal.key, now, trouble=why, down=SOURCE)
@@ -188,5 +212,9 @@ def place_of(url: str) -> str:
 
 
 def _plain(exc: BaseException) -> str:
-    """Return the error's own words without redis-py's numbering."""
-    return str(exc).rstrip(".").partition("connecting to ")[2] or str(exc)
+    """Return what the system says of the failure, or else redis-py's own words without its numbering."""
+    cause = exc.__cause__ or exc.__context__
+    if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+        return os.strerror(cause.errno)
+    words = str(exc).rstrip(".").partition("connecting to ")[2] or str(exc)
+    return " ".join(words.split())

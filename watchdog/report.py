@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from watchdog.alerts import Alert, State, failing
@@ -46,7 +47,7 @@ class SignalReport:
     totals: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """Everything the sidecar knows after one tick; never changed, only replaced."""
 
@@ -59,10 +60,18 @@ class Snapshot:
 
     def of_service(self, service: str) -> list[SignalReport]:
         """Return the reports of *service* in the file's order."""
-        return [report for key, report in self.signals.items() if key.service == service]
+        return list(self._by_service.get(service, ()))
+
+    @cached_property
+    def _by_service(self) -> Mapping[str, Sequence[SignalReport]]:
+        found: dict[str, list[SignalReport]] = {}
+        for key, report in self.signals.items():
+            found.setdefault(key.service, []).append(report)
+        return found
 
 
-Figures = Mapping[SignalKey, tuple[tuple[Term, Measure], ...]]
+Figures = Mapping[SignalKey, tuple[tuple[str, Term, Measure], ...]]
+"""For each signal what is shown besides its values: the name without the signal's, the term, its measure."""
 
 
 def figures_of(watches: Iterable[Watch], offered: Mapping[SignalKey, Mapping[str, Measure]]) -> Figures:
@@ -77,7 +86,10 @@ def figures_of(watches: Iterable[Watch], offered: Mapping[SignalKey, Mapping[str
         for name, measure in measures.items():
             if measure.kind in (Kind.RATIO, Kind.SHARE, Kind.TOP):
                 wanted[key][Term(key.kind, name, DEFAULT_WINDOW)] = measure
-    return {key: tuple(terms.items()) for key, terms in wanted.items()}
+    return {
+        key: tuple((str(term).removeprefix(f"{term.signal}."), term, m) for term, m in terms.items())
+        for key, terms in wanted.items()
+    }
 
 
 def snapshot(
@@ -99,17 +111,13 @@ def snapshot(
         for key, terms in figures.items()
         if key in history.latest
     }
-    unseen = {key.service for key in figures if key not in history.latest}
-    standing = {
-        service: worst(
-            [
-                *(report.status for key, report in reports.items() if key.service == service),
-                *(OF_SEVERITY[alert.severity] for alert in active if alert.service == service),
-                *([Status.UNKNOWN] if service in unseen else []),
-            ]
-        )
-        for service in services
-    }
+    statuses: dict[str, list[Status]] = {}
+    for key in figures:
+        report = reports.get(key)
+        statuses.setdefault(key.service, []).append(Status.UNKNOWN if report is None else report.status)
+    for alert in active:
+        statuses.setdefault(alert.service, []).append(OF_SEVERITY[alert.severity])
+    standing = {service: worst(statuses.get(service, ())) for service in services}
     causes = failing(alerts)
     notices = tuple(notice_of(alert, causes, needs) for alert in _ordered(alerts.values()))
     own = [*standing.values(), *(OF_SEVERITY[alert.severity] for alert in active)]
@@ -123,7 +131,7 @@ def _ordered(alerts: Iterable[Alert]) -> list[Alert]:
 
 def _report(
     key: SignalKey,
-    terms: Iterable[tuple[Term, Measure]],
+    terms: Iterable[tuple[str, Term, Measure]],
     history: History,
     alerts: Iterable[Alert],
     now: datetime,
@@ -133,10 +141,7 @@ def _report(
         [Status.OK, *(OF_SEVERITY[alert.severity] for alert in alerts if not _says_unknown(alert))]
     )
     status = worst([raised, Status.OK if reading.known else Status.UNKNOWN])
-    figures = {
-        str(term).removeprefix(f"{term.signal}."): look_up(term, key, measure, history, now)
-        for term, measure in terms
-    }
+    figures = {name: look_up(term, key, measure, history, now) for name, term, measure in terms}
     return SignalReport(reading, status, figures, history.totals(key))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, create_model, model_validator
 
-from watchdog.fields import Duration, Secret, Wait
+from watchdog.fields import Duration, RedisUrl, Wait
 from watchdog.notifiers import NOTIFIERS
 from watchdog.rules import Severity
 from watchdog.signals import SIGNALS
@@ -34,15 +34,8 @@ class Model(BaseModel):
 class RedisModel(Model):
     """How to reach Redis."""
 
-    url: Secret = Field(SecretStr(DEFAULT_REDIS), description="redis://, rediss:// or unix:// URL")
+    url: RedisUrl = Field(SecretStr(DEFAULT_REDIS), description="redis://, rediss:// or unix:// URL")
     timeout: Duration = Field("3s", validate_default=True, description="an answer later than this is none")
-
-    @model_validator(mode="after")
-    def _known_scheme(self) -> RedisModel:
-        scheme = self.url.get_secret_value().partition("://")[0]
-        if scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("the Redis URL is none (write redis://host:6379/0)")
-        return self
 
 
 class RuleModel(Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -149,6 +150,8 @@ class Sidecar:
         now, began = self.clock(), time.perf_counter()
         try:
             await self.tick(now)
+        except asyncio.CancelledError:
+            return  # we are being stopped, and the scheduler would call that an error
         except Exception:
             self.pulse.failed_ticks += 1
             log.exception("tick_failed")

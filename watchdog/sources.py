@@ -2,7 +2,8 @@
 The sources signals are read from, each looked at on its own so that a slow one delays nobody.
 
 All Redis signals share one source; every other signal is a source of its own. A look that takes
-longer than the tick is patient goes on in the background: until it ends its signals are unknown.
+longer than the tick is patient goes on in the background, and its signals keep their last reading;
+when it is out for longer than `OVERDUE` they are unknown until it ends.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ import structlog
 
 from watchdog.errors import CollectError
 from watchdog.model import Reading
-from watchdog.reader import RedisReader
+from watchdog.reader import RedisReader, down
 from watchdog.signals.base import LocalSignal, RedisSignal, Signal
+
+OVERDUE = timedelta(seconds=5)
+"""How long a look may be out at least; for one that is due rarely it is twice its interval."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -41,6 +45,7 @@ class Source:
     name: str
     signals: Sequence[Timed]
     ask: Callable[[Sequence[Signal[Any]], datetime], Awaitable[list[Reading]]]
+    give_up: Callable[[Signal[Any], datetime, str], Reading]
     task: asyncio.Task[list[Reading]] | None = None
     asked: Sequence[Signal[Any]] = ()
     began: datetime | None = None
@@ -70,7 +75,7 @@ class Source:
             return [Reading(signal.key, now, trouble=why) for signal in self.asked]
 
     def collect(self, now: datetime) -> list[Reading]:
-        """Return the readings of a finished look, or say that there is no answer yet."""
+        """Return the readings of a finished look; *unknown* for one that is out for too long."""
         if self.task is None or self.began is None:
             return []
         if self.task.done():
@@ -79,8 +84,14 @@ class Source:
             self.laggard = False
             return readings
         self.laggard = True
-        waited = f"no answer for {(now - self.began).total_seconds():.0f}s"
-        return [Reading(signal.key, now, trouble=waited) for signal in self.asked]
+        out = now - self.began
+        if out < max([OVERDUE, *(2 * timed.every for timed in self.signals)]):
+            return []
+        return self.abandon(now, out.total_seconds())
+
+    def abandon(self, now: datetime, waited: float) -> list[Reading]:
+        """Return what is to be said of signals that have not answered for *waited* seconds."""
+        return [self.give_up(signal, now, f"no answer for {waited:.0f}s") for signal in self.asked]
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -121,11 +132,17 @@ def build_sources(timed: Iterable[Timed], reader: RedisReader) -> list[Source]:
     async def ask_redis(signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
         return await reader.look([s for s in signals if isinstance(s, RedisSignal)], now)
 
-    sources = [Source("redis", from_redis, ask_redis)]
+    sources = [Source("redis", from_redis, ask_redis, down)]
     sources += [
-        Source(str(t.signal.key), [t], _ask_here) for t in everything if isinstance(t.signal, LocalSignal)
+        Source(str(t.signal.key), [t], _ask_here, _no_answer)
+        for t in everything
+        if isinstance(t.signal, LocalSignal)
     ]
     return sources
+
+
+def _no_answer(signal: Signal[Any], now: datetime, why: str) -> Reading:
+    return Reading(signal.key, now, trouble=why)
 
 
 async def _ask_here(signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:

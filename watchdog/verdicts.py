@@ -48,8 +48,8 @@ class GroupLook:
     What one look told about a group.
 
     *behind* is the age of the oldest entry never delivered (None: none waits), *lost* the number
-    of entries trimmed unread as far as this look can tell, *quiet* the shortest time since any
-    consumer last did something (None without consumers).
+    of entries found trimmed unread since the look before, *consumers* how many there are (None: may
+    not be asked for), *quiet* the shortest time since any of them last did something (None: nobody did).
     """
 
     at: datetime
@@ -62,7 +62,7 @@ class GroupLook:
     pending: int
     oldest_pending: EntryId | None
     deliveries: int
-    consumers: int
+    consumers: int | None
     quiet: timedelta | None
     lost: int
 
@@ -72,7 +72,7 @@ Window = Sequence[GroupLook]
 
 def lost(window: Window) -> bool:
     """Entries were trimmed before this group was given them."""
-    return window[-1].lost > window[0].lost or (len(window) == 1 and window[-1].lost > 0)
+    return any(look.lost for look in window)
 
 
 def rewound(window: Window) -> bool:
@@ -100,10 +100,10 @@ def no_consumers(window: Window) -> bool:
 def stalled(window: Window) -> bool:
     """Entries wait, and the group has not moved for longer than is patient."""
     last = window[-1]
-    if not waiting(window) or last.delivered != window[0].delivered:
-        return False
-    unmoved = last.at - window[0].at
-    return unmoved >= PATIENCE or (last.quiet is not None and last.quiet >= PATIENCE)
+    moves = [after.at for before, after in pairwise(window) if before.delivered != after.delivered]
+    unmoved = last.at - (moves[-1] if moves else window[0].at)
+    quiet = not moves and last.quiet is not None and last.quiet >= PATIENCE
+    return waiting(window) and (unmoved >= PATIENCE or quiet)
 
 
 def stuck(window: Window) -> bool:
@@ -144,12 +144,12 @@ def catching_up(window: Window) -> bool:
 
 
 VERDICTS: tuple[tuple[Verdict, Callable[[Window], bool]], ...] = (
-    (Verdict.LOST, lost),
     (Verdict.REWOUND, rewound),
     (Verdict.UNREAD, unread),
     (Verdict.NO_CONSUMERS, no_consumers),
     (Verdict.STALLED, stalled),
     (Verdict.STUCK, stuck),
+    (Verdict.LOST, lost),  # after those that say why: a dead group is still dead when trimming reaches it
     (Verdict.POISON, poison),
     (Verdict.LOSING_SOON, losing_soon),
     (Verdict.FALLING_BEHIND, falling_behind),

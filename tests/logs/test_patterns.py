@@ -38,7 +38,7 @@ BAD = r"""
 *a | pattern "it": nothing to repeat at position 0
 (a+)+$ | pattern "it": a repeat of a repeat can take for ever on one long line (make the inner one possessive, as in (a++)+)
 (?:\w+\s*)* | pattern "it": a repeat of a repeat can take for ever on one long line (make the inner one possessive, as in (a++)+)
-"""  # noqa: E501
+"""
 
 
 @pytest.mark.parametrize("row", BAD.strip().splitlines())

@@ -19,6 +19,9 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
+_Piece = tuple[bytes, datetime | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """What was written in the `SLOT` that begins *at*; *matches* counts lines by pattern."""
@@ -109,17 +112,24 @@ class Ledger:
             self.samples = {**bucket.tally.samples, **self.samples}
 
 
-def _by_time(block: bytes, clock: Clock, before: datetime | None) -> list[tuple[bytes, datetime | None]]:
-    """Halve *block* until each piece was written within one slot; log files are in order of time."""
-    end = block.find(b"\n")
-    first = clock.time_of(block[:end]) or before
+def _by_time(block: bytes, clock: Clock, before: datetime | None) -> list[_Piece]:
+    """Cut *block* into pieces that were each written within one slot, with their times."""
+    first = clock.time_of(block[: block.find(b"\n")]) or before
     last = last_time(block, clock) or first
-    single = end >= len(block) - 1
-    if single or first is None or last is None or _slot(first) == _slot(last):
+    if first is None or last is None:
         return [(block, last)]
+    return _halve(block, clock, first, last)
+
+
+def _halve(block: bytes, clock: Clock, first: datetime, last: datetime) -> list[_Piece]:
+    """Halve *block* until no piece goes over the end of a slot; log files are in order of time."""
     middle = block.find(b"\n", len(block) // 2, -1) + 1 or block.rfind(b"\n", 0, len(block) // 2) + 1
-    pieces = _by_time(block[:middle], clock, before)
-    return pieces + _by_time(block[middle:], clock, pieces[-1][1])
+    if _slot(first) == _slot(last) or not middle:
+        return [(block, last)]
+    left, right = block[:middle], block[middle:]
+    end = last_time(left, clock) or first
+    begin = clock.time_of(right[: right.find(b"\n")]) or end
+    return _halve(left, clock, first, end) + _halve(right, clock, begin, last)
 
 
 def _slot(at: datetime) -> datetime:

@@ -45,8 +45,11 @@ def follow(line: bytes, format: str, context: Context) -> tuple[Level | None, Co
 
     The level is None for a line that begins no record.
     """
-    if line[:1] in _BLANKS and context is not _START and b"Traceback (" not in line:
-        return None, context  # what most lines without a level are, so not worth a regex
+    if context is not _START:  # what most lines without a level are is told without a regex
+        if line.startswith(b"Traceback ("):
+            return None, _TRACEBACK
+        if line[:1] in _BLANKS and b"Traceback (" not in line:
+            return None, context
     line = strip(line)
     level = level_as(format, line)
     if level is not _NONE:

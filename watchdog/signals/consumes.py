@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from watchdog.entries import EntryId
+from watchdog.entries import ORIGIN, EntryId
 from watchdog.model import (
     AtLeast,
     Counted,
@@ -64,6 +64,25 @@ class Consumer:
         return self.pending > 0 and self.idle > GHOST_IDLE
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Where a group stood: its position, and what stood there.
+
+    *ordinal* is how many entries the stream had ever taken in up to that position, None where that
+    cannot be told; *read* and *added* are Redis' own counters.
+    """
+
+    delivered: EntryId
+    ordinal: int | None
+    read: int | None
+    added: int
+
+
+NOWHERE = Place(ORIGIN, None, None, 0)
+"""The place of a group that was looked for and not there."""
+
+
 class Consumes(RedisSignal[ConsumesConfig]):
     """Judges a group by its position and its pending entries; Redis' own lag is only one witness."""
 
@@ -89,8 +108,9 @@ class Consumes(RedisSignal[ConsumesConfig]):
         self._window: deque[GroupLook] = deque()
         self._since: datetime | None = None
         self._moved: datetime | None = None
-        self._overrun = 0  # by how many entries lag exceeds the stream, when last seen
+        self._place: Place | None = None
         self._lost = 0
+        self._waiting: tuple[EntryId, datetime] | None = None  # who heads the line, and when first seen
 
     def look(self, now: datetime) -> Look:
         """Ask for stream, groups, consumers and pending entries in one go, then for the head of the line."""
@@ -112,7 +132,8 @@ class Consumes(RedisSignal[ConsumesConfig]):
             return self._missing(now, {"missing": "there is no such group", "groups": present})
         delivered = EntryId.parse(group["last-delivered-id"])
         (ahead,) = yield [("XRANGE", stream, f"({delivered}", "+", "COUNT", 1)]
-        consumers = _consumers(replies[2])
+        consumers = None if isinstance(replies[2], Refused) else _consumers(replies[2])
+        before = self._window[-1] if self._window else None
         seen = self._note(
             now,
             info=info,
@@ -121,16 +142,22 @@ class Consumes(RedisSignal[ConsumesConfig]):
             ahead=require(ahead, f'stream "{stream}"'),
             consumers=consumers,
         )
+        values = self._values(seen, consumers, now)
+        if isinstance(replies[3], Refused):
+            values["oldest_pending"] = None
+        if isinstance(replies[4], Refused):
+            values["deliveries"] = None
+        counts = self._counts(seen, before, now)
+        evidence = self._evidence(seen, consumers or (), replies[4])
+        refused = sorted({str(reply) for reply in replies[2:] if isinstance(reply, Refused)})
         return Reading(
-            self.key,
-            now,
-            self._values(seen, consumers, now),
-            self._counts(seen, now),
-            self._evidence(seen, consumers, replies[4]),
+            self.key, now, values, counts, evidence | ({"refused": "; ".join(refused)} if refused else {})
         )
 
     def _missing(self, now: datetime, evidence: Mapping[str, object]) -> Reading:
         self._window.clear()
+        self._since = self._since or now
+        self._place = NOWHERE
         return Reading(self.key, now, {"verdict": str(Verdict.MISSING)}, evidence=evidence)
 
     def _note(
@@ -141,58 +168,63 @@ class Consumes(RedisSignal[ConsumesConfig]):
         group: Mapping[str, Any],
         pending: Sequence[Reply],
         ahead: Sequence[Any],
-        consumers: Sequence[Consumer],
+        consumers: Sequence[Consumer] | None,
     ) -> GroupLook:
         """Turn the replies into one look and put it into the window."""
-        length, lag = int(info["length"]), integer(group.get("lag"))
+        lag = integer(group.get("lag"))
         delivered = EntryId.parse(group["last-delivered-id"])
-        overrun = max(0, (lag or 0) - length)
-        if lag is not None:
-            self._lost += max(0, overrun - self._overrun)
-            self._overrun = overrun
+        self._place, lost = find_place(self._place, info, group)
+        self._lost += lost
         summary = pending[0] if not isinstance(pending[0], Refused) else [0, None, None, None]
         details = pending[1] if not isinstance(pending[1], Refused) else []
         oldest = entry_id(summary[1])
         generated = EntryId.parse(info["last-generated-id"])
-        first_waiting = EntryId.parse(ahead[0][0]) if ahead else None
-        if first_waiting is None and delivered < generated and edge(info, "first-entry") is None and lag:
-            first_waiting = generated  # what waited was trimmed away altogether
+        if lag is not None and (lag < 0 or not ahead):
+            lag = None if ahead else 0  # after trimming Redis miscounts, but nothing is ahead
         look = GroupLook(
             at=now,
             delivered=delivered,
             generated=generated,
-            length=length,
+            length=int(info["length"]),
             read=integer(group.get("entries-read")),
             lag=lag,
-            behind=None if first_waiting is None else max(timedelta(0), now - first_waiting.at),
+            behind=self._behind(EntryId.parse(ahead[0][0]), now) if ahead else None,
             pending=int(group["pending"]),
             oldest_pending=oldest,
             deliveries=max((int(row[3]) for row in details), default=0),
-            consumers=len(consumers),
-            quiet=min((c.idle for c in consumers), default=None),
-            lost=self._lost,
+            consumers=None if consumers is None else len(consumers),
+            quiet=min((c.idle for c in consumers or ()), default=None),
+            lost=lost,
         )
         before = self._window[-1] if self._window else None
         if before is not None and before.delivered != delivered:
             self._moved = now
         self._since = self._since or now
         self._window.append(look)
-        while now - self._window[0].at > WINDOW:
+        while now - self._window[0].at > WINDOW and len(self._window) > 2:  # however seldom it looks
             self._window.popleft()
         return look
 
-    def _values(self, look: GroupLook, consumers: Sequence[Consumer], now: datetime) -> dict[str, Value]:
+    def _behind(self, head: EntryId, now: datetime) -> timedelta:
+        """Return how long *head* has waited; an ID from the future waits from when it was first seen."""
+        if self._waiting is None or self._waiting[0] != head:
+            self._waiting = head, now
+        return max(timedelta(0), now - min(head.at, self._waiting[1]))
+
+    def _values(
+        self, look: GroupLook, consumers: Sequence[Consumer] | None, now: datetime
+    ) -> dict[str, Value]:
         window = tuple(self._window)
         values: dict[str, Value] = {
-            "lag": None if look.lag is None or look.lag < 0 else float(look.lag),
+            "lag": None if look.lag is None else float(look.lag),
             "behind": 0.0 if look.behind is None else look.behind.total_seconds(),
             "pending": float(look.pending),
             "oldest_pending": 0.0
             if look.oldest_pending is None
             else max(0.0, (now - look.oldest_pending.at).total_seconds()),
             "idle": self._idle(look, now),
-            "consumers": float(look.consumers),
-            "ghosts": float(sum(c.ghost for c in consumers)),
+            "consumers": None if consumers is None else float(len(consumers)),
+            "ghosts": None if consumers is None else float(sum(c.ghost for c in consumers)),
             "deliveries": float(look.deliveries),
             "verdict": str(diagnose(window)),
         }
@@ -209,11 +241,11 @@ class Consumes(RedisSignal[ConsumesConfig]):
         watched = now - (self._since or now)
         return AtLeast(max(watched, look.quiet or timedelta(0)).total_seconds())
 
-    def _counts(self, look: GroupLook, now: datetime) -> dict[tuple[str, str], Counted]:
+    def _counts(
+        self, look: GroupLook, before: GroupLook | None, now: datetime
+    ) -> dict[tuple[str, str], Counted]:
         since = self._since or now
-        before = self._window[-2] if len(self._window) > 1 else None
-        lost = look.lost - (before.lost if before else 0)
-        counts = {("lost", ""): Counted(since, ((now, float(lost)),) if lost else ())}
+        counts = {("lost", ""): Counted(since, ((now, float(look.lost)),) if look.lost else ())}
         if look.read is not None:
             gained = look.read - before.read if before and before.read is not None else 0
             counts["read", ""] = Counted(since, ((now, float(gained)),) if gained > 0 else ())
@@ -228,8 +260,8 @@ class Consumes(RedisSignal[ConsumesConfig]):
         }
         if look.oldest_pending is not None:
             evidence["oldest_pending_id"] = str(look.oldest_pending)
-        if look.lost:
-            evidence["lost"] = look.lost
+        if self._lost:
+            evidence["lost"] = self._lost
         if ghosts := [f"{c.name} ({c.pending})" for c in consumers if c.ghost]:
             evidence["ghosts"] = ghosts[:5]
         if not isinstance(details, Refused) and look.deliveries > 1:
@@ -238,10 +270,39 @@ class Consumes(RedisSignal[ConsumesConfig]):
         return evidence
 
 
+def find_place(
+    before: Place | None, info: dict[str, Any], group: Mapping[str, Any]
+) -> tuple[Place | None, int]:
+    """
+    Return the group's place, and how many entries were lost to it since *before*.
+
+    Redis' lag alone cannot tell: it forgets a loss with the next read, and shows none to a group that
+    never read. So the entries ever removed are held against the entries up to the group's position.
+    """
+    added, read = integer(info.get("entries-added")), integer(group.get("entries-read"))
+    delivered, generated = EntryId.parse(group["last-delivered-id"]), EntryId.parse(info["last-generated-id"])
+    if added is None:  # before 7.0
+        return None, 0
+    removed = added - int(info["length"])
+    first = edge(info, "first-entry")
+    trimmed_past = delivered < (generated if first is None else first)
+    if before is not None and (delivered < before.delivered or added < before.added or before is NOWHERE):
+        # set back, or made anew: what is gone was gone before, and nobody promised it
+        ordinal = added if delivered >= generated else removed if trimmed_past else read
+    elif delivered >= generated:
+        ordinal = added
+    elif before is not None and before.ordinal is not None and before.delivered == delivered:
+        ordinal = before.ordinal
+    elif before is not None and None not in (before.ordinal, before.read, read):
+        ordinal = (before.ordinal or 0) + (read or 0) - (before.read or 0)
+    else:
+        ordinal = 0 if delivered == ORIGIN else read
+    lost = max(0, removed - ordinal) if trimmed_past and ordinal is not None else 0
+    return Place(delivered, None if ordinal is None else ordinal + lost, read, added), lost
+
+
 def _consumers(reply: Reply) -> list[Consumer]:
     """Return the group's consumers; idle is the time since the last *success* where Redis tells it."""
-    if isinstance(reply, Refused):
-        return []
     rows = [fields(row) for row in reply]
     return [
         Consumer(text(row["name"]), int(row["pending"]), timedelta(milliseconds=max(0, _quiet_ms(row))))

@@ -20,6 +20,8 @@ from watchdog.timestamps import parse_timestamp
 STREAM_FIELDS = ("last_decision_ts", "ts", "timestamp")
 """Where a heartbeat kept as stream entries has its time, if not told; else the entry's ID counts."""
 JSON_FIELDS = ("ts", "timestamp", "time", "last_seen", "updated_at")
+NO_EXPIRY = -1
+"""What PTTL says of a key that never expires."""
 RENEWED = timedelta(seconds=1)
 """A TTL that is longer by this than it could be has been renewed."""
 
@@ -63,7 +65,8 @@ class Beat:
 
     text: str
     at: datetime | None
-    ttl: timedelta | None  # None: it never expires
+    ttl: timedelta | None = None  # None: it never expires, or may not be asked for
+    ttl_refused: bool = False
 
 
 class Heartbeat(RedisSignal[HeartbeatConfig]):
@@ -117,7 +120,9 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
         }
         if self.config.format == "text" and self.config.ttl is None:
             del values["age"], values["ahead"]  # by its own declaration it tells no time
-        if self.config.stream is None:
+        if self.config.ttl is not None and found.ttl_refused:
+            values["ttl"] = None
+        elif self.config.stream is None and not found.ttl_refused:
             values["ttl"] = -1.0 if found.ttl is None else found.ttl.total_seconds()
         return Reading(self.key, now, values, evidence={"value": found.text[:80]})
 
@@ -132,7 +137,7 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
             names = (config.field,) if config.field else STREAM_FIELDS
             stated = next((t for name in names if (t := entries[0].find(name)) is not None), None)
             at = entries[0].id.at if stated is None else parse_timestamp(stated, config.format)
-            return Beat(stated or str(entries[0].id), at, None)
+            return Beat(stated or str(entries[0].id), at)
         place = config.key or config.hash or ""
         ask: Command = ("GET", place) if config.key else ("HGET", place, config.field or "")
         reply, left = yield [ask, ("PTTL", place)]
@@ -140,7 +145,11 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
         if reply is None:
             return None
         shown = text(reply)
-        ttl = None if isinstance(left, Refused) or left < 0 else timedelta(milliseconds=left)
+        if isinstance(left, Refused):
+            return Beat(shown, self._time(shown), ttl_refused=True)
+        ttl = (
+            None if left == NO_EXPIRY else timedelta(milliseconds=max(0, left))
+        )  # it may end between the two
         return Beat(shown, self._time(shown), ttl)
 
     def _refuse(self, reply: Reply, place: str) -> Generator[Sequence[Command], Sequence[Reply], None]:
@@ -150,13 +159,15 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
             raise CollectError(f'heartbeat "{place}" cannot be read: {reply}')
         (kind,) = yield [("TYPE", place)]
         wanted = "stream" if self.config.stream else "hash" if self.config.hash else "string"
-        raise CollectError(f'heartbeat "{place}" holds a {text(kind)}, not a {wanted}')
+        held = "another type" if isinstance(kind, Refused) else f"a {text(kind)}"
+        raise CollectError(f'heartbeat "{place}" holds {held}, not a {wanted}')
 
     def _time(self, shown: str) -> datetime | None:
         if shown[:1] != "{":
             return parse_timestamp(shown, self.config.format)
         entry = parse_entries([(b"0-0", (b"payload", shown.encode()))])[0]
-        names = (self.config.field,) if self.config.field else JSON_FIELDS
+        named = self.config.field if self.config.hash is None else None  # a hash's field is taken already
+        names = (named,) if named else JSON_FIELDS
         stated = next((found for name in names if (found := entry.find(name)) is not None), None)
         return None if stated is None else parse_timestamp(stated, self.config.format)
 
@@ -172,12 +183,16 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
         """Return for how long one value has been written again and again."""
         if self._before is None or self._before[1].text != found.text:
             self._same_since, self._renewed = now, False
+            if self._before is None and (stated := self._stated_before(found, now)) is not None:
+                self._same_since, self._renewed = stated, True
         elif found.ttl is not None and self._before[1].ttl is not None:
             expected = self._before[1].ttl - (now - self._before[0])
             self._renewed = self._renewed or found.ttl > expected + RENEWED
-        by_life = timedelta(0)
-        if self.config.ttl is not None and found.ttl is not None and found.at is not None:
-            written = now - (self.config.ttl - found.ttl)  # when it was last written, by its expiry
-            by_life = max(timedelta(0), written - found.at)
-        seen = now - (self._same_since or now) if self._renewed else timedelta(0)
-        return max(seen, by_life if by_life > RENEWED else timedelta(0))
+        return now - (self._same_since or now) if self._renewed else timedelta(0)
+
+    def _stated_before(self, found: Beat, now: datetime) -> datetime | None:
+        """Return the beat's own time if it was last written, by its declared expiry, clearly after that."""
+        if self.config.ttl is None or found.ttl is None or found.at is None or found.ttl > self.config.ttl:
+            return None
+        written = now - (self.config.ttl - found.ttl)
+        return found.at if written - found.at > RENEWED else None

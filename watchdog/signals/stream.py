@@ -131,8 +131,7 @@ class Stream(RedisSignal[StreamConfig]):
         self._first_look: datetime | None = None
         self._newest: tuple[EntryId, datetime] | None = None  # and when it was first seen
         self._named: dict[str, set[str]] = {}
-        self._skew: Value = 0.0
-        self._skew_known = False
+        self._skew: dict[str, Value] = {}  # empty until there was an entry to tell it by
         self._last_bad: dict[str, str] = {}
 
     def memory(self) -> Mapping[str, Any]:
@@ -165,7 +164,7 @@ class Stream(RedisSignal[StreamConfig]):
             watched = (now - (self._first_look or now)).total_seconds()
             values["age"] = AtLeast(watched)
         else:
-            watched = max(0.0, (now - found.newest.at).total_seconds())
+            watched = self._age(found.newest, now)
             values["age"] = watched
         if self.config.expect_every:
             overdue = watched / self.config.expect_every.total_seconds()
@@ -174,15 +173,20 @@ class Stream(RedisSignal[StreamConfig]):
             values["retained"] = max(0.0, (now - found.oldest.at).total_seconds())
         if found.added is not None:
             values["capped"] = float(found.added > found.length)
-        if self._skew is not None:
-            values["skew"] = self._skew
-        return values
+        return values | self._skew
+
+    def _age(self, newest: EntryId, now: datetime) -> float:
+        """Return the newest entry's age; one from the future ages from when it was first seen."""
+        if self._newest is None or self._newest[0] != newest:
+            self._newest = newest, now
+        return max(0.0, (now - min(newest.at, self._newest[1])).total_seconds())
 
     def _note_skew(self, found: Slice) -> None:
         if self.config.timestamp and found.entries:
             newest = found.entries[-1]
             stated = parse_timestamp(newest.find(self.config.timestamp) or "")
-            self._skew = None if stated is None else (newest.id.at - stated).total_seconds()
+            skew = None if stated is None else (newest.id.at - stated).total_seconds()
+            self._skew = {"skew": skew}
 
     def _inspect(self, entries: Iterable[Entry], since: datetime, now: datetime) -> dict[Series, Counted]:
         """Count bad values and the variants of every declared field."""
@@ -194,7 +198,7 @@ class Stream(RedisSignal[StreamConfig]):
             for name, check in self.config.fields.items():
                 text = entry.find(name)
                 if text is not None:
-                    seen.setdefault((f"value.{name}", tidy_reason(text) or "(empty)"), []).append((at, 1.0))
+                    seen.setdefault((f"value.{name}", self._variant(name, text)), []).append((at, 1.0))
                     seen.setdefault((f"values.{name}", ""), []).append((at, 1.0))
                 if (objection := check.objection(text)) is not None:
                     objections[name] += 1
@@ -205,3 +209,11 @@ class Stream(RedisSignal[StreamConfig]):
         for name in self.config.fields:
             counts[f"values.{name}", ""] = Counted(since)
         return counts | {series: Counted(since, tuple(steps)) for series, steps in seen.items()}
+
+    def _variant(self, name: str, text: str) -> str:
+        """Return under which name a value counts: its own if it is one of few, else that of its bucket."""
+        named = self._named.setdefault(name, set())
+        if text not in named and (len(named) == NAMED or len(text) > LONGEST_VALUE):
+            return f"(bucket {zlib.crc32(text.encode()) % BUCKETS})"
+        named.add(text)
+        return text or "(empty)"

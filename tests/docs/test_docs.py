@@ -1,0 +1,85 @@
+"""What the documents name exists, and what exists is documented."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from watchdog.builtin import BUILTIN
+from watchdog.cli import app
+from watchdog.config import parse
+from watchdog.signals import SIGNALS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+RULES = (ROOT / "docs" / "rules.md").read_text()
+RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_readmes_rules_are_right() -> None:
+    """Ten lines to copy must not be wrong."""
+    (sample,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    config = parse(sample, environment={"SLACK_WEBHOOK_URL": "https://hooks.example/x"})
+    assert (config.services, config.warnings, len(sample.splitlines())) == (("orders",), (), 10)
+
+
+def test_every_yaml_sample_of_the_reference_is_right() -> None:
+    """Each stands for itself."""
+    samples = re.findall(r"```yaml\n(.*?)```", RULES, re.DOTALL)
+    assert [parse(sample).services for sample in samples] == [("orders",)]
+
+
+def test_every_command_is_in_the_readme_and_every_one_named_there_exists() -> None:
+    """Commands and their options, both ways."""
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    named = set(re.findall(r"`?watchdog ([a-z]+)", README))
+    assert named - {"run", "audit"} <= set(commands)
+    assert set(commands) <= named
+    options = {option for c in commands.values() for p in c.params for option in p.opts}
+    lines = [line for line in README.splitlines() if "watchdog " in line and "--" in line]
+    assert {found for line in lines for found in re.findall(r"--[a-z-]+", line)} <= options | {"--strict"}
+
+
+def test_every_signal_key_measure_and_rule_is_in_the_reference() -> None:
+    """By its name, under its signal."""
+    sections = dict(re.findall(r"### `(\w+)`\n(.*?)(?=\n### |\n## )", RULES, re.DOTALL))
+    assert set(sections) == set(SIGNALS)
+    for kind, signal in SIGNALS.items():
+        names = set(re.findall(r"^\| `([\w.*]+)` \|", sections[kind], re.MULTILINE))
+        assert names == {*signal.MEASURES, *signal.Config.model_fields} - {"every"}, kind
+    assert set(re.findall(r"^\| \[`(\w+)`\]\(runbooks", RULES, re.MULTILINE)) == set(BUILTIN)
+
+
+@pytest.mark.parametrize("alert", BUILTIN)
+def test_every_built_in_rule_has_a_runbook_where_its_link_points(alert: str) -> None:
+    """A page at three in the morning must not end in a 404."""
+    rule = next(r for r in parse("services: {a: {heartbeat: {key: k}}}").rules if r.alert == alert)
+    file, _, anchor = rule.runbook.rpartition("/")[2].partition("#")
+    headings = re.findall(r"^## (\w+)$", (ROOT / "docs" / file).read_text(), re.MULTILINE)
+    assert anchor in [heading.lower() for heading in headings]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    """Relative links name files that are there."""
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)", document.read_text())
+    assert [link for link in links if link and not (document.parent / link).exists()] == []
+
+
+def test_the_lock_names_no_index_and_holds_every_dependency() -> None:
+    """Hashes only; what pyproject asks for is in it."""
+    lock = (ROOT / "requirements.lock").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [
+        *project["dependencies"],
+        *(d for extra in project["optional-dependencies"].values() for d in extra),
+    ]
+    names = {re.split(r"[\[<>=~; ]", dependency)[0].lower() for dependency in asked} - {"pipeline-watchdog"}
+    locked = {name.lower() for name in re.findall(r"^([A-Za-z0-9_.-]+)==", lock, re.MULTILINE)}
+    assert names <= locked
+    assert "://" not in lock

@@ -1,0 +1,302 @@
+"""`watchdog audit` and `watchdog check`, as a user or a cron job calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+import pytest
+import redis
+
+from tests.process.conftest import watchdog
+from watchdog.demo.server import EmbeddedServer, start_server
+
+RESULT: dict[Any, Any] = {
+    "payload": '{"symbol":"BTCUSDT","status":"filled","entry_price":71208.9,"position_size_usd":50.0}'
+}
+REFUSED: dict[Any, Any] = {
+    "payload": '{"symbol":"BTCUSDT","status":"rejected","entry_price":71208.9}',
+    "error": "kill_switch_active",
+}
+
+
+def write(path: Path, server_url: str, services: str) -> Path:
+    """Write a rules file and return its path."""
+    path.write_text(f'redis: {{url: "{server_url}", timeout: 1s}}\nservices:\n{services}')
+    return path
+
+
+EXECUTION = """\
+  execution:
+    consumes: {stream: in, group: g}
+    executions: {stream: out, success: {status: filled}, reason: error, input: in}
+"""
+
+
+def healthy(client: redis.Redis) -> None:
+    """Make a pipeline that works: an entry came in and was executed a minute ago."""
+    now = int(time.time() * 1000)
+    client.xadd("in", {"decision": "EXECUTE"}, id=f"{now - 61_000}-0")
+    client.xgroup_create("in", "g", id="0")
+    entries: Any = client.xreadgroup("g", "c", {"in": ">"})
+    client.xack("in", "g", entries[0][1][0][0])
+    client.xadd("out", RESULT, id=f"{now - 60_000}-0")
+
+
+def dead(client: redis.Redis) -> None:
+    """Make the outage: entries come in, are acknowledged, and nothing has been executed for two hours."""
+    healthy(client)
+    now = int(time.time() * 1000)
+    client.delete("out")
+    client.xadd("out", RESULT, id=f"{now - 7_200_000}-0")
+    for i in range(30):
+        client.xadd("out", REFUSED, id=f"{now - 300_000 + i}-0")
+
+
+def test_a_working_pipeline_is_ok(server: EmbeddedServer, client: redis.Redis, tmp_path: Path) -> None:
+    """Exit status 0, and the figures a program may rely on."""
+    healthy(client)
+    ran = watchdog("audit", "--rules", str(write(tmp_path / "r", server.url, EXECUTION)), "--format", "json")
+    assert (ran.status, ran.err) == (0, "")
+    found = ran.json
+    assert (found["status"], found["redis"]["up"], found["alerts"]) == ("ok", True, [])
+    consumes, executions = found["services"]["execution"]["signals"]
+    assert consumes["labels"] == {"group": "g", "stream": "in"}
+    assert (consumes["status"], consumes["values"]["lag"], consumes["values"]["pending"]) == ("ok", 0.0, 0.0)
+    assert consumes["values"]["verdict"] == "ok"
+    assert 60 <= executions["values"]["age"] <= 70
+    assert (executions["values"]["offered[1h]"], executions["values"]["succeeded[10m]"]) == (1.0, 1.0)
+
+
+def test_the_outage_is_critical_at_the_first_look(
+    server: EmbeddedServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    """No sidecar, no state: the sources' own history is enough."""
+    dead(client)
+    rules = str(write(tmp_path / "r", server.url, EXECUTION))
+    ran = watchdog("audit", "--rules", rules, "--format", "json")
+    assert ran.status == 2
+    alerts = {alert["labels"]["alertname"]: alert for alert in ran.json["alerts"]}
+    assert set(alerts) == {"NoExecutions", "OneReason"}
+    told = alerts["NoExecutions"]
+    assert (told["state"], told["labels"]["service"], told["cause"], told["affects"]) == (
+        "firing",
+        "execution",
+        None,
+        [],
+    )
+    assert 7200 <= told["value"] <= 7300
+    assert (
+        told["summary"]
+        == "execution has not succeeded for 2h although 1 entries were offered in the last hour"
+    )
+    assert alerts["OneReason"]["summary"].endswith("for one reason: kill_switch_active")
+    assert not list(tmp_path.glob("*.db*"))
+
+
+def test_every_form_tells_the_same(server: EmbeddedServer, client: redis.Redis, tmp_path: Path) -> None:
+    """A table for people, a line for Nagios, cases for CI, a table for a merge request."""
+    dead(client)
+    rules = str(write(tmp_path / "r", server.url, EXECUTION))
+    table = watchdog("audit", "--rules", rules)
+    assert table.status == 2
+    assert "\x1b" not in table.out
+    assert "CRITICAL NoExecutions (firing): execution has not succeeded for 2h" in table.out
+    assert table.out.rstrip().splitlines()[-1] == "critical: 1 critical (execution), 0 ok"
+    nagios = watchdog("audit", "--rules", rules, "--format", "nagios")
+    first, *more = nagios.out.splitlines()
+    text, _, data = first.partition(" | ")
+    assert text.startswith("WATCHDOG CRITICAL - execution has not succeeded for 2h")
+    assert "'services_critical'=1;;;0" in data
+    assert "'execution_last_success'=72" in data
+    assert len(more) == 2
+    suite = Xml.fromstring(watchdog("audit", "--rules", rules, "--format", "junit").out)[0]
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("execution", "2", "1")
+    markdown = watchdog("audit", "--rules", rules, "--format", "markdown").out
+    assert "| execution | executions | critical |" in markdown
+    assert "| NoExecutions | execution | firing |" in markdown
+
+
+def test_colours_only_on_a_terminal(server: EmbeddedServer, client: redis.Redis, tmp_path: Path) -> None:
+    """What is piped is plain; what is looked at is not."""
+    healthy(client)
+    rules = str(write(tmp_path / "r", server.url, EXECUTION))
+    parent, child = pty.openpty()
+    shown: list[bytes] = []
+
+    def read() -> None:
+        while True:
+            try:
+                part = os.read(parent, 65536)
+            except OSError:
+                return
+            shown.append(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    subprocess.run(
+        [sys.executable, "-m", "watchdog", "audit", "--rules", rules],
+        stdout=child,
+        env=environment,
+        check=True,
+    )
+    os.close(child)
+    reader.join()
+    os.close(parent)
+    assert b"\x1b[32m" in b"".join(shown)
+
+
+LOG = "  a:\n    log: {path: %s}\n"
+
+
+def test_bad_sources_are_unknown_and_never_ok(
+    server: EmbeddedServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    """A key of the wrong type, a missing stream, a missing log, a NULL lag: status 3, a sentence each."""
+    client.hset("hash", "a", "b")
+    entries = [client.xadd("s", {"a": "b"}) for _ in range(3)]
+    client.xgroup_create("s", "g", id=entries[1])  # in the middle: Redis cannot count from there
+    services = {
+        "wrong type": ("  a:\n    heartbeat: {key: hash}\n", 'heartbeat "hash" holds a hash, not a string'),
+        "missing stream": ("  a:\n    stream: {key: none}\n", 'stream "none" does not exist'),
+        "missing log": (LOG % "/no/such.log", "/no/such.log: No such file or directory"),
+        "no glob match": (LOG % f"{tmp_path}/*.none", f"no file matches {tmp_path}/*.none"),
+        "NULL lag": ("  a:\n    consumes: {stream: s, group: g}\n", None),
+    }
+    for name, (service, trouble) in services.items():
+        ran = watchdog(
+            "audit", "--rules", str(write(tmp_path / "r", server.url, service)), "--format", "json"
+        )
+        (signal,) = ran.json["services"]["a"]["signals"]
+        assert (name, ran.status, ran.json["status"], signal["status"]) == (name, 3, "unknown", "unknown")
+        assert signal.get("trouble") == trouble
+    assert signal["values"]["lag"] is None
+
+
+def test_an_unreadable_log_is_unknown(server: EmbeddedServer, client: redis.Redis, tmp_path: Path) -> None:
+    """A file without permission (root reads all, so a folder stands in) is no log without errors."""
+    ran = watchdog(
+        "audit", "--rules", str(write(tmp_path / "r", server.url, LOG % tmp_path)), "--format", "json"
+    )
+    assert (ran.status, ran.json["services"]["a"]["signals"][0]["trouble"]) == (
+        3,
+        f"{tmp_path}: not a regular file",
+    )
+
+
+def test_binary_junk_and_a_ten_megabyte_line_are_survived(
+    server: EmbeddedServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    """Whatever stands in entries, heartbeats and logs, the answer is a value or unknown."""
+    junk = bytes(range(256)) * 4
+    now = int(time.time() * 1000)
+    client.xadd("out", {b"payload": b"{" + junk, b"status": junk, junk: junk}, id=f"{now - 1000}-0")
+    client.xadd(
+        "out", {"payload": '{"a":' * 5000, "data": "[1,2]", "details": "{}", "error": "\x1b[31mred\x00"}
+    )
+    client.xadd("out", {"status": "filled"})
+    client.xadd("in", {b"\xff": junk})
+    client.xgroup_create("in", junk, id="0")
+    client.xgroup_create("in", "g", id="0")
+    client.xreadgroup("g", "\x00consumer\x1b", {"in": ">"})
+    client.set("beat", junk)
+    log = tmp_path / "log"
+    log.write_bytes(
+        b"2026-02-19 01:33:50,123 | ERROR | a | " + b"x" * 10_000_000 + b"\n" + junk + b"\x00\xff\xfe"
+    )
+    services = EXECUTION + f"  a:\n    heartbeat: {{key: beat}}\n    log: {{path: {log}}}\n"
+    rules = str(write(tmp_path / "r", server.url, services))
+    ran = watchdog("audit", "--rules", rules, "--format", "json")
+    assert ran.status == 3
+    signals = {s["signal"]: s for service in ran.json["services"].values() for s in service["signals"]}
+    assert (signals["heartbeat"]["status"], signals["heartbeat"]["values"]["age"]) == ("unknown", None)
+    assert (signals["executions"]["status"], signals["log"]["status"]) == ("ok", "ok")
+    assert "\x1b" not in watchdog("audit", "--rules", rules).out
+    assert "\x1b" not in watchdog("audit", "--rules", rules, "--format", "nagios").out
+
+
+def test_redis_away_is_one_alert_and_everything_else_unknown(tmp_path: Path) -> None:
+    """Refused, or a wrong password: one sentence, status critical, nothing called ok."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    ran = watchdog(
+        "audit", "--rules", str(write(tmp_path / "r", f"redis://{address}", EXECUTION)), "--format", "json"
+    )
+    assert (ran.status, ran.json["redis"]) == (2, {"up": False, "version": None})
+    assert [alert["labels"]["alertname"] for alert in ran.json["alerts"]] == ["RedisDown"]
+    assert {s["status"] for s in ran.json["services"]["execution"]["signals"]} == {"unknown"}
+    assert address in json.dumps(ran.json["alerts"])
+
+
+def test_a_wrong_password_is_told_without_the_password(tmp_path: Path) -> None:
+    """WRONGPASS is the server's word; the password is nobody's."""
+    with start_server(users=["user default off", "user watchdog on >right ~* +@all"]) as guarded:
+        wrong = guarded.url.replace("redis://", "redis://watchdog:verysecret@")
+        ran = watchdog("audit", "--rules", str(write(tmp_path / "r", wrong, EXECUTION)), "--format", "json")
+        right = guarded.url.replace("redis://", "redis://watchdog:right@")
+        fine = watchdog(
+            "audit", "--rules", str(write(tmp_path / "r", right, "  a:\n    heartbeat: {key: k}\n"))
+        )
+    assert (ran.status, "refuses the password or user" in ran.out, "verysecret" in ran.out + ran.err) == (
+        2,
+        True,
+        False,
+    )
+    assert "HeartbeatMissing" in fine.out
+
+
+MISTAKES = [
+    (
+        ("audit", "--rules", "/no/such.yaml"),
+        3,
+        "/no/such.yaml:1:1: cannot be read: No such file or directory",
+    ),
+    (
+        ("check", "--rules", "/no/such.yaml"),
+        1,
+        "/no/such.yaml:1:1: cannot be read: No such file or directory",
+    ),
+    (("run", "--rules", "/no/such.yaml"), 1, "/no/such.yaml:1:1: cannot be read: No such file or directory"),
+    (("demo", "--fault", "W1"), 2, 'there is no fault "W1" (did you mean "W01"?; see --list-faults)'),
+    (("demo", "--for", "soon"), 2, '--for: "soon" is not a duration'),
+    (("pipeline", "executor"), 2, 'there is no service "executor" (did you mean "execution"?)'),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "said"), MISTAKES, ids=[" ".join(a) for a, _, _ in MISTAKES])
+def test_a_mistake_is_one_sentence(arguments: tuple[str, ...], status: int, said: str) -> None:
+    """A place, a cure, an exit status, no traceback."""
+    ran = watchdog(*arguments)
+    assert (ran.status, (ran.out + ran.err).startswith(said)) == (status, True), ran
+
+
+def test_check_says_ok_and_what_holds_for_whom(tmp_path: Path) -> None:
+    """Without connecting anywhere."""
+    rules = str(write(tmp_path / "r", "redis://127.0.0.1:1", EXECUTION))
+    ran = watchdog("check", "--rules", rules, "--rules-in-force")
+    assert ran.status == 0
+    assert (
+        "execution: NoExecutions (critical, built in): executions.age > 1h and executions.offered[1h] > 0"
+        '  stream="out"\n' in ran.out
+    )
+    assert ran.out.splitlines()[0].endswith(
+        "warning: no receivers: alerts are shown and exported, but nobody is told"
+    )
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    """`--help` ends with something to copy."""
+    for command in ("run", "audit", "check", "demo", "pipeline"):
+        ran = watchdog(command, "--help")
+        assert (ran.status, f"Example: watchdog {command}" in ran.out) == (0, True), ran.out
