@@ -226,32 +226,40 @@ def _applicable(option: Option, history: History) -> bool:
 
 def _held_since(watch: Watch, history: History, now: datetime) -> datetime | None:
     """
-    Return since when the conditions demonstrably hold, at most `for` ago.
+    Return since when the conditions demonstrably hold, or None if only from now on.
 
     Asked only when the leading signal is seen for the first time: from then on the alert's own
-    state remembers. Ages tell it by themselves, counters through the history the source kept.
+    state remembers. Ages tell it by themselves; counters are asked for the time of `for`, as far
+    as the source kept their history.
     """
-    wait = watch.rule.for_
-    if not wait or history.first_at.get(watch.lead) != history.latest[watch.lead].at:
+    if history.first_at.get(watch.lead) != history.latest[watch.lead].at:
         return None
-    since = now - wait
+    wait = watch.rule.for_
+    by_age: list[datetime] = []
+    by_count: list[datetime] = []
     for clause in watch.clauses:
         answer = _answer(clause, history, now)
         condition, measure = answer.option.condition, answer.option.measure
         if measure.grows and answer.number is not None and condition.op in (">", ">="):
             assert isinstance(condition.operand, float)
-            since = max(since, now - timedelta(seconds=answer.number - condition.operand))
+            by_age.append(now - timedelta(seconds=answer.number - condition.operand))
         elif measure.windowed:
-            back = (now - wait * step / STEPS_BACK for step in range(1, STEPS_BACK + 1))
-            held = now
-            for moment in back:
-                if _answer(clause, history, moment).truth is not Truth.TRUE:
-                    break
-                held = moment
-            since = max(since, held)
+            by_count.append(_counted_since(clause, history, now, wait))
         else:
             return None
-    return since
+    long_enough = all(held <= now - wait for held in by_count)
+    return max(by_age) if by_age and long_enough else max(by_age + by_count)
+
+
+def _counted_since(clause: Clause, history: History, now: datetime, wait: timedelta) -> datetime:
+    """Return since when *clause* held at each of a few moments, at most *wait* ago."""
+    held = now
+    for step in range(1, STEPS_BACK + 1):
+        moment = now - wait * step / STEPS_BACK
+        if _answer(clause, history, moment).truth is not Truth.TRUE:
+            break
+        held = moment
+    return held
 
 
 # ---- words -------------------------------------------------------------------------------------

@@ -33,8 +33,7 @@ async def look_once(config: Config, now: datetime) -> Snapshot:
     finally:
         await reader.close()
         for source in sources:
-            if source.task is not None:
-                source.task.cancel()
+            source.cancel()
     history = History(config.keep).add(readings)
     watches = config.binding.watches
     alerts = evaluate(watches, history, {}, now)

@@ -222,7 +222,7 @@ class _Whole:
         )
         for service, body in self.model.services.items():
             whole = not any(path[:2] == ("services", service) for path in self.broken)
-            if whole and not any(getattr(body, kind, ()) for kind in SIGNALS):
+            if whole and service != IMPLICIT and not any(getattr(body, kind, ()) for kind in SIGNALS):
                 cure = "give it at least one, such as heartbeat or executions"
                 what = "has no signal, so nothing can be said of it"
                 self.findings.add(("services", service), what, cure, key=True)

@@ -21,17 +21,18 @@ class Steps:
     Nothing is stored while nothing happens, so a quiet counter costs next to nothing.
     """
 
-    __slots__ = ("since", "times", "totals")
+    __slots__ = ("base", "since", "times", "totals")
 
     def __init__(self, since: float) -> None:
         self.since = since
+        self.base = 0.0  # what the first look filled in from before our time
         self.times = array("d")
         self.totals = array("d", [0.0])  # totals[0] is the total before the first time
 
     @property
     def total(self) -> float:
-        """Return all that was ever counted here."""
-        return self.totals[-1]
+        """Return what was counted since the first look."""
+        return self.totals[-1] - self.base
 
     def gain(self, at: float, by: float, grain: float) -> None:
         """Count *by* more at *at*; steps must come in order, a straggler counts at the last one."""
@@ -86,15 +87,18 @@ class History:
             crowded = variant and key not in series and sum(n == name for n, _ in series) > VARIANTS
             kept, since = (name, OTHER) if crowded else key, counted.since.timestamp()
             known = series.get(kept)
+            first = known is None
             if known is None:
                 known = series[kept] = Steps(since)
             known.since = max(known.since, since)
             for at, by in counted.steps:
                 known.gain(at.timestamp(), by, self.grain)
+            if first:
+                known.base = known.totals[-1]
             known.forget(horizon)
 
     def totals(self, signal: SignalKey) -> dict[str, float]:
-        """Return all that each counter of *signal* ever counted."""
+        """Return what each counter of *signal* counted since the first look, from 0 as counters start."""
         steps = self._steps.get(signal, {})
         return {name: found.total for (name, variant), found in steps.items() if not variant}
 

@@ -139,6 +139,8 @@ class Sidecar:
         """Stop ticking and delivering, in reverse order of `start`."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+        for source in self.sources:
+            source.cancel()
         await self.outbox.stop()
         await self.reader.close()
         if self.state is not None:

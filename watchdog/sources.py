@@ -89,6 +89,11 @@ class Source:
             return []
         return self.abandon(now, out.total_seconds())
 
+    def cancel(self) -> None:
+        """Wait no longer for the look that is out, if one is."""
+        if self.task is not None:
+            self.task.cancel()
+
     def abandon(self, now: datetime, waited: float) -> list[Reading]:
         """Return what is to be said of signals that have not answered for *waited* seconds."""
         return [self.give_up(signal, now, f"no answer for {waited:.0f}s") for signal in self.asked]

@@ -146,3 +146,13 @@ def test_history_filled_in_at_start_counts_for_for(drawn: str, state: str) -> No
     watches = watch("log.error_ratio[10m] > 10% and log.lines[10m] >= 20", "2m", key=key)
     alerts: dict[Labels, Alert] = evaluate(watches, history, {}, T0)
     assert (str(alerts[watches[0].labels].state) if alerts else "-") == state
+
+
+def test_an_alert_seen_first_on_the_ninth_day_says_since_when() -> None:
+    """Its age tells when the condition began to hold; the work offered in the last hour does not shorten that."""
+    key = SignalKey("execution", "executions", Labels(stream="s"))
+    offered = {("offered", ""): Counted(T0 - minutes(120), ((T0 - minutes(30), 5.0),))}
+    history = History(minutes(60)).add([Reading(key, T0, {"age": 9 * 86400.0}, offered)])
+    watches = watch("executions.offered[1h] > 0 and executions.age > 1h", key=key)
+    (alert,) = evaluate(watches, history, {}, T0).values()
+    assert (alert.state, T0 - alert.active_since) == (State.FIRING, minutes(9 * 1440 - 60))

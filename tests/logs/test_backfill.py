@@ -65,11 +65,19 @@ def test_rotated_sibling(tmp_path: Path) -> None:
 
 
 def test_the_files_begin_inside_the_window(tmp_path: Path) -> None:
-    """Of the time before the first line nothing is known."""
+    """Of the time before the first line nothing is known, if older lines may lie elsewhere."""
     log = write(tmp_path / "x.log", "01:30:00 INFO c")
+    (tmp_path / "x.log.2.gz").touch()
     past = backfill(log, NOW - HOUR, MiB, NOW)
     assert not past.covered
     assert past.covered_since == NOW - timedelta(minutes=30)
+
+
+def test_a_file_that_never_held_more_covers_the_window(tmp_path: Path) -> None:
+    """Read from its beginning, with nothing rotated away beside it: before its first line there was none."""
+    log = write(tmp_path / "x.log", "01:30:00 INFO c")
+    past = backfill(log, NOW - HOUR, MiB, NOW)
+    assert (past.covered, past.covered_since) == (True, NOW - HOUR)
 
 
 def test_quiet_log_is_covered(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def hanging() -> Iterator[str]:
 
 def alerts(running: Running) -> dict[str, dict[str, Any]]:
     """Return the alerts the sidecar shows, by name."""
-    return {alert["labels"]["alertname"]: alert for alert in running.get("/api/v1/alerts").json()}
+    return {alert["labels"]["alertname"]: alert for alert in running.get("/api/v1/alerts").json()["alerts"]}
 
 
 def test_it_serves_what_it_knows(write: Callable[..., Path], working: redis.Redis, run: Start) -> None:
@@ -90,7 +90,7 @@ def test_it_serves_what_it_knows(write: Callable[..., Path], working: redis.Redi
         {"trainer", "execution"},
         True,
     )
-    assert sidecar.get("/api/v1/alerts").json() == []
+    assert sidecar.get("/api/v1/alerts").json()["alerts"] == []
     assert "execution" in sidecar.get("/").text
 
     working.delete("beat")
@@ -99,7 +99,7 @@ def test_it_serves_what_it_knows(write: Callable[..., Path], working: redis.Redi
     assert (down.status_code, down.json()["status"]) == (503, "critical")
     alert = alerts(sidecar)["HeartbeatMissing"]
     assert (alert["state"], alert["affects"], alert["cause"]) == ("firing", ["execution"], None)
-    assert sidecar.get(f"/api/v1/alerts?fingerprint={alert['fingerprint']}").json() == [alert]
+    assert sidecar.get(f"/api/v1/alerts?fingerprint={alert['fingerprint']}").json()["alerts"] == [alert]
     took, log = sidecar.stop()
     assert took < 2
     assert [line["event"] for line in log] == ["started", "alert", "stopped"]

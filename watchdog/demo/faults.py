@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from watchdog.demo.supervisor import Supervisor
 
@@ -37,6 +37,19 @@ async def _let_flat_sells_through(pipeline: Supervisor) -> None:
     await pipeline.set_setting("intent_bridge", "INTENT_BRIDGE_SKIP_FLAT_SELL", "false")
 
 
+_TRAINER_GONE = Fault(
+    "G01",
+    "a gate misses the trainer's heartbeat and refuses everything: its script is not executable (U01)",
+    _take_execute_bit,
+    expected=(
+        ("UnitRestarting", "rl_trainer"),
+        ("HeartbeatMissing", "rl_trainer"),
+        ("OneReason", "apply_layer"),
+        ("NoExecutions", "apply_layer"),
+        ("NoExecutions", "execution"),
+    ),
+    possible=(("GroupStalled", "rl_trainer"), ("HeartbeatStale", "rl_trainer")),
+)
 FAULTS: Mapping[str, Fault] = {
     fault.id: fault
     for fault in (
@@ -46,19 +59,8 @@ FAULTS: Mapping[str, Fault] = {
             _parse_everything,
             expected=(("NoExecutions", "execution"), ("LogErrors", "execution")),
         ),
-        Fault(
-            "G01",
-            "the trainer's script is not executable: restart loop, no heartbeat, all refused (with U01)",
-            _take_execute_bit,
-            expected=(
-                ("UnitRestarting", "rl_trainer"),
-                ("HeartbeatMissing", "rl_trainer"),
-                ("OneReason", "apply_layer"),
-                ("NoExecutions", "apply_layer"),
-                ("NoExecutions", "execution"),
-            ),
-            possible=(("GroupStalled", "rl_trainer"), ("HeartbeatStale", "rl_trainer")),
-        ),
+        _TRAINER_GONE,
+        replace(_TRAINER_GONE, id="U01", title="a script is not executable: the same break as G01"),
         Fault(
             "G20",
             "INTENT_BRIDGE_SKIP_FLAT_SELL=false floods the apply layer with SELLs on flat positions",

@@ -1,7 +1,7 @@
 """What a log remembers of the time before we began to look."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
@@ -24,8 +24,9 @@ class Backfill:
     """
     The counts of a log from *covered_since* on, and the position from which tailing goes on.
 
-    *covered* says that this is as far back as was asked for. *last_line_at* may be older than
-    that; without times in the lines it is when the file was last written.
+    *covered* says that this is as far back as was asked for, or that the file never held more: it
+    was read from its beginning, *read_from* 0, and has no rotated siblings. *last_line_at* may be
+    older than that; without times in the lines it is when the file was last written.
     """
 
     buckets: tuple[Bucket, ...]
@@ -35,6 +36,7 @@ class Backfill:
     position: Position
     ledger: Ledger
     tz: tzinfo
+    read_from: int
 
 
 def backfill(
@@ -57,12 +59,19 @@ def backfill(
     descriptors = [open_file(path)]
     try:
         descriptors += _open_previous(path, descriptors[0])
-        return _fill(descriptors, now, since, limit_bytes, format=format, patterns=patterns, tz=tz)
+        found = _fill(descriptors, now, since, limit_bytes, format=format, patterns=patterns, tz=tz)
+        complete = found.read_from == 0 and not _has_siblings(path)
+        return replace(found, covered=True, covered_since=since) if complete else found
     except OSError as exc:
         raise CollectError(f"{path}: {exc.strerror}") from exc
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _has_siblings(path: Path) -> bool:
+    """Say whether something lies beside *path* that may hold its older lines, whatever its ending."""
+    return any(name.startswith(path.name) and name != path.name for name in os.listdir(path.parent))
 
 
 def _open_previous(path: Path, newest: int) -> list[int]:
@@ -115,6 +124,7 @@ def _fill(
         position=reel.position,
         ledger=ledger,
         tz=clock.tz,
+        read_from=start.offset,
     )
 
 

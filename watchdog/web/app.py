@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from watchdog.report import Snapshot, Status, alert_json, signal_json, snapshot_json
 from watchdog.sidecar import Sidecar
+from watchdog.units import rfc3339
 from watchdog.web.metrics import CONTENT_TYPE, render
 
 NOT_YET = "the first tick is not finished"
@@ -50,9 +51,8 @@ def build_app(sidecar: Sidecar) -> Starlette:
         if latest is None:
             return JSONResponse({"error": NOT_YET}, 503)
         wanted = request.query_params.get("fingerprint")
-        return JSONResponse(
-            [alert_json(n) for n in latest.notices if wanted in (None, n.alert.labels.fingerprint)]
-        )
+        found = [n for n in latest.notices if wanted in (None, n.alert.labels.fingerprint)]
+        return JSONResponse({"at": rfc3339(latest.at), "alerts": [alert_json(n) for n in found]})
 
     return Starlette(
         routes=[
@@ -80,7 +80,7 @@ def service_health(service: str, latest: Snapshot) -> Response:
     body = {
         "service": service,
         "status": str(status),
-        "at": latest.at.isoformat(),
+        "at": rfc3339(latest.at),
         "alerts": [alert_json(n) for n in latest.notices if n.alert.service == service and not n.resolved],
         "signals": [signal_json(report) for report in latest.of_service(service)],
     }

@@ -52,7 +52,7 @@ class SnapshotCollector(Collector):
         yield from own_metrics(self.sidecar, self.sidecar.clock())
         if self.sidecar.latest is not None:
             yield from signal_metrics(self.sidecar.latest)
-            yield from alert_metrics(self.sidecar.latest)
+            yield from alert_metrics(self.sidecar.latest, fresh=self.sidecar.ready(self.sidecar.clock()))
 
 
 def render(sidecar: Sidecar) -> bytes:
@@ -149,8 +149,8 @@ def _add_gauge(
 # ---- alerts and services -----------------------------------------------------------------------
 
 
-def alert_metrics(snapshot: Snapshot) -> Iterator[Metric]:
-    """Yield the alerts that are not over, and every service's status."""
+def alert_metrics(snapshot: Snapshot, *, fresh: bool) -> Iterator[Metric]:
+    """Yield the alerts that are not over, and every service's status: unknown if the look is not *fresh*."""
     alerts = GaugeMetricFamily(
         "watchdog_alerts", "Alerts by state", labels=["alertname", "service", "severity", "state"]
     )
@@ -168,7 +168,9 @@ def alert_metrics(snapshot: Snapshot) -> Iterator[Metric]:
     )
     for service, status in snapshot.services.items():
         for possible in Status:
-            statuses.add_metric([service, str(possible)], float(possible is status))
+            statuses.add_metric(
+                [service, str(possible)], float(possible is (status if fresh else Status.UNKNOWN))
+            )
     yield statuses
 
 
