@@ -123,7 +123,7 @@ def stream_names(count: int) -> list[str]:
 
 def rules_text(url: str, streams: Sequence[str]) -> str:
     """Return a rules file with a service for every stream: the stream, and each group that reads it."""
-    head = [f'redis: {{url: "{url}", timeout: 120s}}', "every: 1s", "services:"]
+    head = [f'redis: {{url: "{url}", timeout: 120s}}', "every: 5s", "services:"]
     for i, stream in enumerate(streams):
         head += [f"  s{i:05d}:", f'    stream: {{key: "{stream}", expect_every: 1d}}', "    consumes:"]
         head += [f'      - {{stream: "{stream}", group: {group}}}' for group in GROUPS]
@@ -353,8 +353,12 @@ LOAD, FIRST, TICK, RENDER = "load rules.yaml, build", "first tick", "tick", "/me
 BOTH = "tick + /metrics"
 
 
-def measure(streams: int, runs: int, with_exporter: bool, directory: Path) -> dict[str, Cost]:
-    """Fill a server with *streams* and return what each piece of work costs there, the median of *runs*."""
+def measure(streams: int, runs: int, warm: int, with_exporter: bool, directory: Path) -> dict[str, Cost]:
+    """
+    Fill a server with *streams* and return what each piece of work costs there, the median of *runs*.
+
+    Between the first tick and those that count as steady there are *warm* others.
+    """
     names = stream_names(streams)
     binary = REDIS if Path(REDIS).exists() else None
     with start_server(binary=binary) as server, redis.Redis.from_url(server.url) as client:
@@ -367,6 +371,8 @@ def measure(streams: int, runs: int, with_exporter: bool, directory: Path) -> di
             costs: dict[str, list[Cost]] = {LOAD: [begun]}
             forget_peak(child.pid)
             costs[FIRST] = [measured(client, child.pid, lambda: child.do("tick"))]
+            for _ in range(warm):
+                child.do("tick")
             forget_peak(child.pid)
             with running_exporter(server.url, streams) if with_exporter else nullcontext() as exporter:
                 for run in range(runs):
@@ -479,6 +485,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.poll", description=__doc__)
     parser.add_argument("--streams", type=numbers, default=[100, 1000, 5000])
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--warm", type=int, default=0, help="ticks before the steady ones (60: 5 minutes)")
     parser.add_argument("--sidecar", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.sidecar is not None:
@@ -490,7 +497,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="watchdog-bench-") as directory:
         for streams in args.streams:
             print(f"{streams:,} streams, {args.runs} runs …", file=sys.stderr, flush=True)
-            found[streams] = measure(streams, args.runs, with_exporter, Path(directory))
+            found[streams] = measure(streams, args.runs, args.warm, with_exporter, Path(directory))
     print("\n".join(table(found)))
     print(f"\n{about}", *missing(), sep="\n")
 

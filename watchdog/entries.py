@@ -76,10 +76,7 @@ class Entry:
             return None
         if isinstance(found, str):  # JSON can spell half a character, which nobody can write down
             return found.encode("utf-8", "replace").decode("utf-8")
-        try:
-            return json.dumps(found)
-        except RecursionError:  # it could just be read, but not be written
-            return None
+        return json.dumps(found)
 
     def _envelope(self) -> Mapping[str, Any]:
         if self._opened is None:

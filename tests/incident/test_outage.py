@@ -93,9 +93,8 @@ class Pipeline:
         count, self._owed = int(self._owed), self._owed % 1
         pipe = self.redis.pipeline(transaction=False)
         for _ in range(count):
-            pipe.xadd(
-                INPUT, {**SKIPPED, "timestamp": str(int(now.timestamp()))}, maxlen=CAP, approximate=True
-            )
+            entry: dict[Any, Any] = SKIPPED | {"timestamp": str(int(now.timestamp()))}
+            pipe.xadd(INPUT, entry, maxlen=CAP, approximate=True)
         if self.beats:
             pipe.set(TRAINER, str(int(now.timestamp())))
         pipe.execute()

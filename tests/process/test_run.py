@@ -124,7 +124,7 @@ def test_the_metrics_are_what_promtool_accepts(
     lines = text.splitlines()
     assert 'watchdog_heartbeat_present{key="beat",service="trainer"} 1.0' in lines
     assert 'watchdog_service_status{service="trainer",status="ok"} 1.0' in lines
-    assert 'watchdog_executions_offered_total{service="execution",stream="out"} 2.0' in lines
+    assert 'watchdog_executions_offered_total{service="execution",stream="out"} 0.0' in lines  # from now on
     assert 'watchdog_signal_known{group="g",service="execution",signal="consumes",stream="in"} 0.0' in lines
     assert not any(line.startswith("watchdog_consumes_lag{") for line in lines)
     assert any(line.startswith("watchdog_executions_age_seconds{") for line in lines)

@@ -11,8 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from watchdog.errors import CollectError
+from watchdog.fields import means
 from watchdog.model import Reading, SignalKey
-from watchdog.signals.settings import Settings, SettingsConfig, means, parse_env, violated
+from watchdog.signals.settings import Settings, SettingsConfig, parse_env, violated
 
 NOW = datetime(2026, 2, 19, 1, 50, 25, tzinfo=UTC)
 
