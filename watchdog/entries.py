@@ -108,34 +108,43 @@ def _pairs(flat: Sequence[bytes]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class FieldTest:
-    """What one field must be: a word, one of several words, a truth, or a number compared."""
+    """What one field must be: one of several words, missing (None among them), or a number compared."""
 
     name: str
-    words: frozenset[str] = frozenset()
+    words: frozenset[str | None] = frozenset()
     op: str = ""
     number: float = 0.0
 
     def holds(self, entry: Entry) -> bool:
-        """Say whether *entry* passes; a missing field never does."""
+        """Say whether *entry* passes; a missing field passes only where it is asked to be missing."""
         text = entry.find(self.name)
-        if text is None:
-            return False
-        if not self.op:
-            return text in self.words or (self.name != "" and text.lower() in self.words & TRUTHS)
+        if text is None or not self.op:
+            return (text and normal(text)) in self.words
         try:
             return OPERATORS[self.op](float(text), self.number)
         except ValueError:
             return False
 
 
-TRUTHS = TRUE_WORDS | FALSE_WORDS
+def normal(text: str) -> str:
+    """Return one spelling for all that mean the same: ``True`` and ``1``, ``5`` and ``5.0``."""
+    lowered = text.lower()
+    if lowered in TRUE_WORDS:
+        return "true"
+    if lowered in FALSE_WORDS:
+        return "false"
+    try:
+        return repr(float(text))
+    except ValueError:
+        return text
 
 
 def parse_tests(wanted: Mapping[str, Any]) -> tuple[FieldTest, ...]:
     """
-    Read ``{status: filled, entry_price: "> 0", executed: true, decision: [EXECUTE, HALT]}``.
+    Read ``{status: filled, entry_price: "> 0", executed: true, decision: [EXECUTE, HALT], error: null}``.
 
-    ``True``, ``true`` and ``1`` are the same, and so are ``False``, ``false`` and ``0``.
+    ``True``, ``true`` and ``1`` are the same, and so are ``False``, ``false`` and ``0``; numbers are
+    equal by value; null means that the field must be missing.
     """
     return tuple(_test(name, value) for name, value in wanted.items())
 
@@ -143,11 +152,8 @@ def parse_tests(wanted: Mapping[str, Any]) -> tuple[FieldTest, ...]:
 def _test(name: str, value: Any) -> FieldTest:
     if isinstance(value, str) and (match := _COMPARISON.fullmatch(value)):
         return FieldTest(name, op=match[1], number=float(match[2]))
-    words: set[str] = set()
-    for item in value if isinstance(value, list | tuple) else [value]:
-        text = str(item)
-        words |= next((truth for truth in (TRUE_WORDS, FALSE_WORDS) if text.lower() in truth), {text})
-    return FieldTest(name, words=frozenset(words))
+    listed = value if isinstance(value, list | tuple) else [value]
+    return FieldTest(name, words=frozenset(None if item is None else normal(str(item)) for item in listed))
 
 
 def matches(entry: Entry, tests: Sequence[FieldTest]) -> bool:

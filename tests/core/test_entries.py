@@ -97,7 +97,7 @@ TESTS = """
   false       | false False 0                 | true 1 no 0.0
   1           | 1 true                        | 0 10
   0           | 0 False                       | 1 00
-  5           | 5                             | 50 5.0
+  5           | 5 5.0 5e0                     | 50 five
   filled      | filled                        | FILLED partial filled!
   > 0         | 1 0.98 1e-9 inf               | 0 0.0 -1 nan x true
   >= 10       | 10 11                         | 9.99
@@ -123,6 +123,17 @@ def test_what_a_field_must_be(wanted: str, matching: str, other: str) -> None:
         assert text == "-" or matches(entry({"field": text}), tests), text
     for text in other.split():
         assert not matches(entry({"field": text}), tests), text
+
+
+def test_null_means_that_the_field_is_missing() -> None:
+    """Alone or beside words; an empty field is there."""
+    no_error, known = parse_tests({"error": None}), parse_tests({"error": [None, "duplicate_plan"]})
+    assert [matches(entry(f), no_error) for f in ({}, {"error": ""}, {"error": "x"})] == [True, False, False]
+    assert [matches(entry(f), known) for f in ({}, {"error": "duplicate_plan"}, {"error": "x"})] == [
+        True,
+        True,
+        False,
+    ]
 
 
 LISTS: list[tuple[dict[str, Any], dict[str, str], bool]] = [

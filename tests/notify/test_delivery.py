@@ -95,10 +95,8 @@ async def test_a_hanging_receiver_delays_no_other(httpserver: HTTPServer, hangin
     receivers = {"stuck": webhook(hanging, "30s"), "hook": webhook(httpserver.url_for("/"))}
     outbox = Outbox(receivers, "http://x", utc_now)
     outbox.start()
-    began = time.monotonic()
     outbox.put([notification("stuck"), notification("hook")])
-    await until(lambda: outbox.outcomes["hook", "sent"] == 1)
-    assert time.monotonic() - began < 5
+    await until(lambda: outbox.outcomes["hook", "sent"] == 1, within=10)  # of the 30 s the other hangs
     assert (outbox.depth("stuck"), outbox.depth("hook")) == (1, 0)
     assert outbox.oldest("stuck") is not None
     await outbox.stop()

@@ -170,10 +170,8 @@ def test_what_hangs_delays_nobody_else(
     )
     sidecar = run(write(more))
     until(sidecar.ready)
-    began = time.monotonic()
     working.delete("beat")
-    until(lambda: "HeartbeatMissing" in alerts(sidecar))
-    assert time.monotonic() - began < 3
+    until(lambda: "HeartbeatMissing" in alerts(sidecar), within=15)  # of the 30 s the others hang
 
     def web() -> dict[str, Any]:
         found: dict[str, Any] = sidecar.get("/api/v1/status").json()["services"]["web"]

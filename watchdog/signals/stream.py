@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from watchdog.entries import FALSE_WORDS, ORIGIN, TRUE_WORDS, Entry, EntryId
+from watchdog.entries import ORIGIN, Entry, EntryId, normal
 from watchdog.fields import Duration
 from watchdog.model import (
     AtLeast,
@@ -56,6 +56,13 @@ class FieldCheck(BaseModel):
     one_of: Words | None = Field(None, description="the only words allowed")
     deny: Words | None = Field(None, description="words that must not occur")
 
+    @field_validator("range")
+    @classmethod
+    def _in_order(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
+        if limits is not None and limits[0] > limits[1]:
+            raise ValueError("nothing lies between these two (write the least first)")
+        return limits
+
     def objection(self, text: str | None) -> str | None:
         """Say what is wrong with *text*, or None; a missing field is not judged."""
         if text is None:
@@ -76,9 +83,7 @@ class FieldCheck(BaseModel):
 
 
 def _among(text: str, words: Iterable[str]) -> bool:
-    lowered = text.lower()
-    truth = next((t for t in (TRUE_WORDS, FALSE_WORDS) if lowered in t), None)
-    return any(text == word or (truth is not None and word.lower() in truth) for word in words)
+    return normal(text) in map(normal, words)
 
 
 class StreamConfig(SignalConfig):
