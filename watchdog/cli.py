@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from enum import StrEnum
@@ -155,6 +156,7 @@ async def serve(config: Config, host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    gc.freeze()  # what the file made stays for good; no use in going over it at every collection
     web.start()
     sidecar.start()
     place = f"{host}:{listener.getsockname()[1]}"

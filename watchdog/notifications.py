@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from watchdog.alerts import Alert, Alerts, State, failing
 from watchdog.model import Labels
-from watchdog.topology import Needs, affected, cause_of
+from watchdog.topology import Needs, affected, cause_of, inverted
 from watchdog.units import rfc3339
 
 
@@ -116,11 +116,17 @@ class Decision:
     reasons: Mapping[tuple[str, str], Reason]
 
 
-def notice_of(alert: Alert, failing_services: frozenset[str], needs: Needs) -> Notice:
-    """Return *alert* with its cause, and with the services that cannot work because of it."""
-    return Notice(
-        alert, cause_of(alert.service, failing_services, needs), tuple(affected(alert.service, needs))
-    )
+def notices_of(alerts: Iterable[Alert], failing_services: frozenset[str], needs: Needs) -> list[Notice]:
+    """Return each alert with its cause, and with the services that cannot work because of it."""
+    needed_by = inverted(needs)
+    return [
+        Notice(
+            alert,
+            cause_of(alert.service, failing_services, needs),
+            tuple(affected(alert.service, needed_by)),
+        )
+        for alert in alerts
+    ]
 
 
 def why_tell(alert: Alert, receipt: Receipt | None, held: bool) -> Reason | None:
@@ -146,8 +152,8 @@ def due(alerts: Alerts, receipts: Receipts, routes: Sequence[Route], needs: Need
     reasons: dict[tuple[str, str], Reason] = {}
     groups: dict[tuple[str, str], list[Notice]] = {}
     news: set[tuple[str, str]] = set()
-    for alert in alerts.values():
-        notice = notice_of(alert, causes, needs)
+    for notice in notices_of(alerts.values(), causes, needs):
+        alert = notice.alert
         for receiver in receivers_of(alert.labels, routes):
             ticket = (receiver, alert.labels.fingerprint)
             reason = why_tell(alert, receipts.get(ticket), notice.cause is not None)

@@ -13,7 +13,7 @@ from watchdog.alerts import Alert, State, failing
 from watchdog.conditions import ANY_SIGNAL, DEFAULT_WINDOW, Term, look_up
 from watchdog.history import History
 from watchdog.model import AtLeast, Kind, Labels, Measure, Reading, SignalKey, Value
-from watchdog.notifications import Notice, notice_of
+from watchdog.notifications import Notice, notices_of
 from watchdog.rules import Severity, Watch
 from watchdog.topology import Needs
 from watchdog.units import rfc3339
@@ -119,7 +119,7 @@ def snapshot(
         statuses.setdefault(alert.service, []).append(OF_SEVERITY[alert.severity])
     standing = {service: worst(statuses.get(service, ())) for service in services}
     causes = failing(alerts)
-    notices = tuple(notice_of(alert, causes, needs) for alert in _ordered(alerts.values()))
+    notices = tuple(notices_of(_ordered(alerts.values()), causes, needs))
     own = [*standing.values(), *(OF_SEVERITY[alert.severity] for alert in active)]
     return Snapshot(now, reports, standing, notices, worst(own), needs)
 

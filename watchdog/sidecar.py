@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,6 +68,8 @@ class Sidecar:
         self.pulse = Pulse(clock())
         self._patience = min(LONGEST_PATIENCE, config.every.total_seconds() / 2)
         self._scheduler = AsyncIOScheduler()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def tick(self, now: datetime) -> None:
         """Look once, decide once, tell whoever has to know."""
@@ -138,6 +141,10 @@ class Sidecar:
     async def stop(self) -> None:
         """Stop ticking and delivering, in reverse order of `start`."""
         if self._scheduler.running:
+            self._scheduler.pause()
+            await asyncio.sleep(0)  # a tick that is due by now begins, and is waited for like any other
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), self._patience)
             self._scheduler.shutdown(wait=False)
         for source in self.sources:
             source.cancel()
@@ -150,6 +157,7 @@ class Sidecar:
     async def _tick_safely(self) -> None:
         """Tick, and whatever happens tick on: the one place where every error is caught."""
         now, began = self.clock(), time.perf_counter()
+        self._idle.clear()
         try:
             await self.tick(now)
         except asyncio.CancelledError:
@@ -158,6 +166,8 @@ class Sidecar:
             self.pulse.failed_ticks += 1
             log.exception("tick_failed")
             return
+        finally:
+            self._idle.set()
         took = time.perf_counter() - began
         pulse = self.pulse
         pulse.ticks += 1

@@ -36,9 +36,18 @@ def upstream(service: str, needs: Needs) -> list[str]:
     return list(found)
 
 
-def affected(service: str, needs: Needs) -> list[str]:
+def inverted(needs: Needs) -> Needs:
+    """Return who is needed by whom: the same graph read the other way."""
+    needed_by: dict[str, list[str]] = {}
+    for service, needed in needs.items():
+        for name in needed:
+            needed_by.setdefault(name, []).append(service)
+    return needed_by
+
+
+def affected(service: str, needed_by: Needs) -> list[str]:
     """Return all services that need *service*, directly or not, by name."""
-    return sorted(other for other in needs if other != service and service in upstream(other, needs))
+    return sorted(upstream(service, needed_by))
 
 
 def cause_of(service: str, failing: frozenset[str], needs: Needs) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.drawn import ids, rows
-from watchdog.topology import Needs, affected, cause_of, find_cycle, upstream
+from watchdog.topology import Needs, affected, cause_of, find_cycle, inverted, upstream
 
 PIPELINE = "bridge<intents apply<bridge,trainer,feedback execution<apply"
 
@@ -70,7 +70,7 @@ AFFECTED = f"""
 @pytest.mark.parametrize(("drawn", "of", "expected"), rows(AFFECTED), ids=ids(AFFECTED))
 def test_affected(drawn: str, of: str, expected: str) -> None:
     """All who need it, directly or not."""
-    assert affected(of, needs_of(drawn)) == ([] if expected == "-" else expected.split())
+    assert affected(of, inverted(needs_of(drawn))) == ([] if expected == "-" else expected.split())
 
 
 CAUSES = f"""
@@ -106,5 +106,5 @@ def test_many_ways_to_one_service_are_walked_once() -> None:
     needs = ladder(100)
     assert find_cycle(needs) is None
     assert len(upstream("a000", needs)) == 200
-    assert len(affected("a100", needs)) == 200
+    assert len(affected("a100", inverted(needs))) == 200
     assert cause_of("a000", frozenset({"a050", "b100"}), needs) == "b100"

@@ -23,7 +23,7 @@ from watchdog.demo.faults import Fault
 from watchdog.demo.server import HOST, EmbeddedServer, free_port, start_server
 from watchdog.demo.supervisor import Supervisor, build_pipeline
 from watchdog.errors import WatchdogError
-from watchdog.report import SignalReport, Status
+from watchdog.report import SignalReport, Snapshot, Status
 from watchdog.sidecar import Sidecar
 from watchdog.state import StateFile
 from watchdog.units import rfc3339, show_duration
@@ -149,16 +149,7 @@ class Demo:
             ):
                 return
             if utc_now() > deadline:
-                standing = (
-                    "no look yet"
-                    if latest is None
-                    else ", ".join(
-                        f"{who} {status}"
-                        for who, status in latest.services.items()
-                        if status is not Status.OK
-                    )
-                )
-                raise WatchdogError(f"the demo's pipeline did not become healthy: {standing}")
+                raise WatchdogError(f"the demo's pipeline did not become healthy: {_complaints(latest)}")
             await asyncio.sleep(0.2)
 
     def note(self, report: Report) -> None:
@@ -211,16 +202,18 @@ async def _watch(demo: Demo, report: Report, end: datetime | None) -> None:
         for alert, at in list(demo.inbox.arrived.items()):
             if alert not in told:
                 told.add(alert)
-                after = (
-                    f" {show_duration((at - report.broken_at).total_seconds())} after"
-                    if report.broken_at
-                    else ""
-                )
-                demo.say(
-                    f"TOLD{after}: {alert[0]} of {alert[1]} ({alert[2]}) arrived at the webhook receiver"
-                )
+                demo.say(f"{_told(at, report)}: {alert[0]} of {alert[1]} is {alert[2]}")
         await asyncio.sleep(0.1)
     demo.note(report)
+
+
+def _complaints(latest: Snapshot | None) -> str:
+    """Say what is wrong by the latest look."""
+    if latest is None:
+        return "no look yet"
+    wrong = [f"{n.alert.name} of {n.alert.service}: {n.alert.summary}" for n in latest.notices]
+    silent = [who for who, status in latest.services.items() if status is not Status.OK]
+    return "; ".join(wrong) or f"nothing is known to work of {', '.join(silent) or 'the executions'}"
 
 
 def _succeeded(report: SignalReport) -> bool:

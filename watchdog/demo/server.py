@@ -7,6 +7,7 @@ for keeps, and the server dies with the process that started it, however that on
 """
 
 import contextlib
+import fcntl
 import importlib
 import os
 import secrets
@@ -20,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 HOST = "127.0.0.1"
 PORTS = range(20_000, 32_000)
@@ -63,15 +64,25 @@ def tethered(argv: Sequence[str]) -> list[str]:
 
 def free_port() -> int:
     """
-    Return a loopback port on which nobody listens right now.
+    Return a loopback port on which nobody listens right now, and which no other process of ours is given.
 
     It lies below those that the kernel hands to clients: one of them might take it before it is bound.
+    Between two of ours a lock decides, held for as long as this process lives.
     """
+    folder = Path(tempfile.gettempdir()) / f"watchdog-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
     while True:
         port = secrets.choice(PORTS)
+        claim = (folder / str(port)).open("w")
         with socket.socket() as probe, contextlib.suppress(OSError):
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             probe.bind((HOST, port))
+            _CLAIMS.append(claim)
             return port
+        claim.close()
+
+
+_CLAIMS: list[TextIO] = []
 
 
 @dataclass

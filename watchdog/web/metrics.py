@@ -27,9 +27,8 @@ WRITTEN_AS = {"counter": ("_total", "counter"), "info": ("_info", "gauge")}
 GAUGES = (Kind.VALUE, Kind.WORD, Kind.RATIO, Kind.SHARE)
 FAMILY_LABEL = {"matches": "pattern", "body": "field", "constant_share": "field"}
 """Under which label the variable part of ``matches.<name>`` and its like is exported."""
-
-
 IN_WINDOW = f"[{write_duration(DEFAULT_WINDOW)}]"
+"""How the name of a ratio over the default window ends."""
 
 
 def metric_name(kind: str, measure: str, found: Measure) -> str:
