@@ -17,16 +17,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from watchdog.builtin import raw_rules
-from watchdog.conditions import ANY_SIGNAL, TERM, Condition, parse_condition, parse_term, suggest
+from watchdog.conditions import TERM, parse_term, suggest
 from watchdog.errors import ConditionError, ConfigError, Problem
 from watchdog.mending import mend
-from watchdog.model import Labels, Measure, SignalKey
+from watchdog.model import Labels, SignalKey
 from watchdog.notifications import Route
 from watchdog.notifiers.base import Notifier
 from watchdog.problems import Findings
-from watchdog.rules import KNOWN, ZERO, Binding, Offer, Rule, Severity, bind, placeholders
-from watchdog.rules import override as overridden
-from watchdog.schema import IMPLICIT, FileModel, OverrideModel, RuleModel
+from watchdog.rulebook import CATALOGUE, builtin_rule, changed, read_conditions, rule_of
+from watchdog.rules import Binding, Offer, Rule, Severity, bind, placeholders
+from watchdog.schema import IMPLICIT, FileModel, RuleModel
 from watchdog.signals import SIGNALS
 from watchdog.signals.base import Signal, SignalConfig
 from watchdog.topology import find_cycle
@@ -34,10 +34,6 @@ from watchdog.yamlfile import read_yaml
 
 LEAST_HISTORY = timedelta(hours=1)
 """History is kept at least so long, for figures in summaries and audits."""
-CATALOGUE: Mapping[str, Mapping[str, Measure]] = {
-    **{kind: {**signal.MEASURES, "known": KNOWN} for kind, signal in SIGNALS.items()},
-    ANY_SIGNAL: {"known": KNOWN},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +130,6 @@ def _listed(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "services": listed}
 
 
-def _conditions(
-    texts: Iterable[str], path: tuple[str | int, ...], findings: Findings
-) -> tuple[tuple[Condition, ...], ...]:
-    """Return the parsed conditions; what cannot be parsed is a finding."""
-    parsed = []
-    for i, text in enumerate(texts):
-        alternatives = []
-        for part in text.split(" or "):
-            try:
-                alternatives.append(parse_condition(part, CATALOGUE))
-            except ConditionError as exc:
-                findings.add((*path, i), exc.what, exc.cure)
-        parsed.append(tuple(alternatives))
-    return tuple(parsed)
-
-
 class _Whole:
     """The third pass, over a file whose shape is right."""
 
@@ -244,7 +224,7 @@ class _Whole:
         if self.model.builtin_rules not in ("off", False):
             for raw in raw_rules():
                 builtin = RuleModel.model_validate(raw)
-                rules[builtin.alert] = _rule(builtin, _parse_all(builtin.when), builtin=True)
+                rules[builtin.alert] = builtin_rule(builtin)
         own: set[str] = set()
         for i, rule in enumerate(self.model.rules):
             path = ("rules", i)
@@ -255,9 +235,9 @@ class _Whole:
                     (*path, "alert"), f'there are two rules "{rule.alert}"', "rename one of them"
                 )
             own.add(rule.alert)
-            when = _conditions(rule.when, (*path, "when"), self.findings)
+            when = read_conditions(rule.when, (*path, "when"), self.findings)
             if all(when):
-                rules[rule.alert] = _rule(rule, when)
+                rules[rule.alert] = rule_of(rule, when)
                 self._check_summary(rule.summary, (*path, "summary"))
             for key, names in (("services", rule.services or ()), ("except", rule.except_)):
                 for name in names:
@@ -274,9 +254,9 @@ class _Whole:
                 if alert not in rules:
                     self.findings.add(path, f'there is no rule "{alert}"', suggest(alert, rules), key=True)
                     continue
-                when = _conditions(changes.when, (*path, "when"), self.findings) if changes.when else None
+                when = read_conditions(changes.when, (*path, "when"), self.findings) if changes.when else None
                 if when is None or all(when):
-                    found[service, alert] = _override(rules[alert], changes, when)
+                    found[service, alert] = changed(rules[alert], changes, when)
         return found
 
     def _check_summary(self, summary: str, path: tuple[str | int, ...]) -> None:
@@ -394,37 +374,3 @@ def _only(receiver: Any) -> Notifier:
     (name,) = receiver.model_fields_set
     notifier: Notifier = getattr(receiver, name)
     return notifier
-
-
-def _parse_all(texts: Iterable[str]) -> tuple[tuple[Condition, ...], ...]:
-    """Return conditions that are known to be right, those of the built-in rules on known signals."""
-    return tuple(tuple(parse_condition(part, CATALOGUE) for part in text.split(" or ")) for text in texts)
-
-
-def _rule(model: RuleModel, when: tuple[tuple[Condition, ...], ...], *, builtin: bool = False) -> Rule:
-    return Rule(
-        alert=model.alert,
-        when=when,
-        severity=model.severity,
-        for_=model.for_ or ZERO,
-        keep_firing_for=model.keep_firing_for or ZERO,
-        summary=model.summary,
-        runbook=model.runbook,
-        services=None if model.services is None else frozenset(model.services),
-        except_=frozenset(model.except_),
-        builtin=builtin,
-    )
-
-
-def _override(rule: Rule, changes: OverrideModel, when: tuple[tuple[Condition, ...], ...] | None) -> Rule:
-    return overridden(
-        rule,
-        when=when,
-        severity=changes.severity,
-        for_=changes.for_,
-        keep_firing_for=changes.keep_firing_for,
-        summary=changes.summary,
-        runbook=changes.runbook,
-        off=changes.off,
-        builtin=False,
-    )

@@ -9,7 +9,7 @@ import pytest
 from tests.drawn import T0, ids, minutes, rows
 from watchdog.alerts import Alert, State, evaluate
 from watchdog.conditions import parse_condition
-from watchdog.config import CATALOGUE
+from watchdog.rulebook import CATALOGUE
 from watchdog.history import History
 from watchdog.model import Counted, Labels, Reading, SignalKey
 from watchdog.rules import Offer, Rule, Severity, Watch, bind

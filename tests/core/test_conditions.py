@@ -6,7 +6,7 @@ import pytest
 
 from tests.drawn import ids, rows
 from watchdog.conditions import Truth, all_of, any_of, compare, explain, parse_condition
-from watchdog.config import CATALOGUE
+from watchdog.rulebook import CATALOGUE
 from watchdog.errors import ConditionError
 from watchdog.model import AtLeast, Value
 
