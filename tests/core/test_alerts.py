@@ -9,9 +9,9 @@ import pytest
 from tests.drawn import T0, ids, minutes, rows
 from watchdog.alerts import Alert, State, evaluate
 from watchdog.conditions import parse_condition
-from watchdog.rulebook import CATALOGUE
 from watchdog.history import History
 from watchdog.model import Counted, Labels, Reading, SignalKey
+from watchdog.rulebook import CATALOGUE
 from watchdog.rules import Offer, Rule, Severity, Watch, bind
 from watchdog.units import parse_duration
 

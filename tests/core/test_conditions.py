@@ -6,9 +6,9 @@ import pytest
 
 from tests.drawn import ids, rows
 from watchdog.conditions import Truth, all_of, any_of, compare, explain, parse_condition
-from watchdog.rulebook import CATALOGUE
 from watchdog.errors import ConditionError
 from watchdog.model import AtLeast, Value
+from watchdog.rulebook import CATALOGUE
 
 READ = """
   written                                        | read as
