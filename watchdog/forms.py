@@ -17,7 +17,7 @@ from watchdog.model import Kind, Measure, Value
 from watchdog.notifications import Notice
 from watchdog.report import SignalReport, Snapshot, Status, snapshot_json
 from watchdog.signals import SIGNALS
-from watchdog.units import Unit, show_duration
+from watchdog.units import Unit, plain, show_duration
 
 STYLES = {
     Status.OK: "green",
@@ -29,7 +29,7 @@ STYLES = {
 
 def as_json(found: Snapshot) -> str:
     """Return the audit as SPEC §4 writes it."""
-    return json.dumps(snapshot_json(found), indent=1, ensure_ascii=False, default=str)
+    return json.dumps(snapshot_json(found), indent=1, default=str)
 
 
 def as_nagios(found: Snapshot) -> str:
@@ -186,11 +186,6 @@ def _show(name: str, found: Value, measures: Mapping[str, Measure]) -> str:
     plain_name = name.partition("[")[0]
     measure = find_measure(plain_name, measures)
     return show_value(found, measure.unit if measure and measure.kind is not Kind.WORD else Unit.NUMBER)
-
-
-def plain(text: str) -> str:
-    """Return *text* without control signs, so that nothing from outside can steer a terminal."""
-    return "".join(sign if sign.isprintable() else "�" for sign in text)
 
 
 FORMS: Mapping[str, Callable[[Snapshot], str]] = {

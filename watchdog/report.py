@@ -119,14 +119,18 @@ def snapshot(
         statuses.setdefault(alert.service, []).append(OF_SEVERITY[alert.severity])
     standing = {service: worst(statuses.get(service, ())) for service in services}
     causes = failing(alerts)
-    notices = tuple(notices_of(_ordered(alerts.values()), causes, needs))
+    notices = tuple(_ordered(notices_of(alerts.values(), causes, needs)))
     own = [*standing.values(), *(OF_SEVERITY[alert.severity] for alert in active)]
     return Snapshot(now, reports, standing, notices, worst(own), needs)
 
 
-def _ordered(alerts: Iterable[Alert]) -> list[Alert]:
+def _ordered(notices: Iterable[Notice]) -> list[Notice]:
+    """Return *notices* as they are best read: what fires first, the worst first, causes before symptoms."""
     order = list(Severity)
-    return sorted(alerts, key=lambda a: (a.state is State.RESOLVED, order.index(a.severity), a.active_since))
+    return sorted(
+        notices,
+        key=lambda n: (n.resolved, order.index(n.alert.severity), n.cause is not None, n.alert.active_since),
+    )
 
 
 def _report(

@@ -1,4 +1,4 @@
-"""Durations, percentages and sizes, as people write them and as people read them."""
+"""Durations, percentages, sizes and texts, as people write them and as people read them."""
 
 from __future__ import annotations
 
@@ -119,3 +119,8 @@ def from_ms(milliseconds: int) -> datetime:
         return EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)
+
+
+def plain(text: str) -> str:
+    """Return *text* without control signs, so that nothing from outside can steer a terminal."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)

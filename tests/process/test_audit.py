@@ -300,3 +300,13 @@ def test_every_command_has_help_with_an_example() -> None:
     for command in ("run", "audit", "check", "demo", "pipeline"):
         ran = watchdog(command, "--help")
         assert (ran.status, f"Example: watchdog {command}" in ran.out) == (0, True), ran.out
+
+
+def test_causes_come_before_symptoms(server: EmbeddedServer, client: redis.Redis, tmp_path: Path) -> None:
+    """Among the critical, what explains the rest is read first, and says whom it affects."""
+    dead(client)
+    services = "  trainer:\n    heartbeat: {key: beat}\n" + EXECUTION + "    needs: [trainer]\n"
+    ran = watchdog("audit", "--rules", str(write(tmp_path / "r", server.url, services)), "--format", "json")
+    told = [(a["labels"]["alertname"], a["cause"], a["affects"]) for a in ran.json["alerts"]]
+    assert told[0] == ("HeartbeatMissing", None, ["execution"])
+    assert {cause for _, cause, _ in told[1:]} == {"trainer"}

@@ -19,11 +19,10 @@ from watchdog.demo.run import run_demo
 from watchdog.demo.server import ServerError
 from watchdog.demo.supervisor import SupervisorError
 from watchdog.errors import WatchdogError
-from watchdog.forms import plain
 from watchdog.pipeline import SERVICES
 from watchdog.pipeline import run as run_service
 from watchdog.terminal import fail, structured_logs
-from watchdog.units import parse_duration
+from watchdog.units import parse_duration, plain
 
 T = TypeVar("T")
 

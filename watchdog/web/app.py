@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from watchdog.report import Snapshot, Status, alert_json, signal_json, snapshot_json
 from watchdog.sidecar import Sidecar
-from watchdog.units import rfc3339
+from watchdog.units import plain, rfc3339
 from watchdog.web.metrics import CONTENT_TYPE, render
 
 NOT_YET = "the first tick is not finished"
@@ -20,7 +20,8 @@ def build_app(sidecar: Sidecar) -> Starlette:
 
     async def index(_: Request) -> Response:
         latest = sidecar.latest
-        return PlainTextResponse(NOT_YET if latest is None else overview(latest))
+        text = NOT_YET if latest is None else overview(latest)
+        return PlainTextResponse(text, headers={"x-content-type-options": "nosniff"})
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("the process answers\n")
@@ -92,7 +93,7 @@ def overview(latest: Snapshot) -> str:
     lines = [f"{latest.status}  as of {latest.at.isoformat(timespec='seconds')}", ""]
     lines += [f"{status:<9} {service}" for service, status in latest.services.items()]
     lines += [""] + [
-        f"{n.alert.state} {n.alert.severity} {n.alert.name} {n.alert.service}: {n.alert.summary}"
+        plain(f"{n.alert.state} {n.alert.severity} {n.alert.name} {n.alert.service}: {n.alert.summary}")
         for n in latest.notices
     ]
     return "\n".join(lines) + "\n"
