@@ -131,13 +131,18 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "when": [
             "unit.active == 0",
             "unit.enabled == 1 or unit.state in [failed, not-found, bad-setting, error]",
+            "unit.state != activating/auto-restart",  # UnitRestarting says it better
+            "unit.state != activating/auto-restart-queued",
         ],
         "for": "1m",
         "severity": "critical",
         "summary": "{service}: {unit} is {unit.state}",
     },
     "UnitRestarting": {
-        "when": ["unit.restarts[15m] >= 3 or unit.state == activating/auto-restart"],
+        "when": [
+            "unit.restarts[15m] >= 3 or"
+            " unit.state in [activating/auto-restart, activating/auto-restart-queued]"
+        ],
         "for": "1m",
         "severity": "critical",
         "summary": "{service}: {unit} restarts again and again"
