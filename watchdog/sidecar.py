@@ -26,6 +26,8 @@ from watchdog.sources import Timed, build_sources, look
 from watchdog.state import StateFile
 
 LONGEST_PATIENCE = 1.0
+STUCK = timedelta(minutes=10)
+"""An outbox whose oldest notification waits for longer does not move."""
 log = structlog.get_logger()
 
 
@@ -176,7 +178,12 @@ class Sidecar:
         pulse.spent_seconds += took
         pulse.slowest_tick_seconds = max(took, pulse.slowest_tick_seconds)
 
-    def ready(self, now: datetime) -> bool:
+    def fresh(self, now: datetime) -> bool:
         """Say whether the last tick is young: at most three intervals, and ten seconds, old."""
         last = self.pulse.last_tick
         return last is not None and now - last <= max(3 * self.config.every, timedelta(seconds=10))
+
+    def ready(self, now: datetime) -> bool:
+        """Say whether the last tick is young and the outbox moves."""
+        waiting = [self.outbox.oldest(receiver) for receiver in self.config.receivers]
+        return self.fresh(now) and all(now - since <= STUCK for since in waiting if since is not None)

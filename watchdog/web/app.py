@@ -29,6 +29,8 @@ def build_app(sidecar: Sidecar) -> Starlette:
     async def ready(_: Request) -> Response:
         if sidecar.ready(sidecar.clock()):
             return PlainTextResponse("ready\n")
+        if sidecar.fresh(sidecar.clock()):
+            return PlainTextResponse("not ready: notifications wait and none is taken\n", 503)
         last = sidecar.pulse.last_tick
         return PlainTextResponse(f"not ready: last tick {last.isoformat() if last else 'never'}\n", 503)
 
@@ -40,7 +42,7 @@ def build_app(sidecar: Sidecar) -> Starlette:
         if service not in sidecar.config.services:
             return JSONResponse({"error": f"no such service: {service}"}, 404)
         latest = sidecar.latest
-        if latest is None or not sidecar.ready(sidecar.clock()):
+        if latest is None or not sidecar.fresh(sidecar.clock()):
             return JSONResponse({"service": service, "status": "unknown", "why": "no recent look"}, 503)
         return service_health(service, latest)
 

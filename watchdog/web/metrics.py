@@ -51,7 +51,7 @@ class SnapshotCollector(Collector):
         yield from own_metrics(self.sidecar, self.sidecar.clock())
         if self.sidecar.latest is not None:
             yield from signal_metrics(self.sidecar.latest)
-            yield from alert_metrics(self.sidecar.latest, fresh=self.sidecar.ready(self.sidecar.clock()))
+            yield from alert_metrics(self.sidecar.latest, fresh=self.sidecar.fresh(self.sidecar.clock()))
 
 
 def render(sidecar: Sidecar) -> bytes:
@@ -180,7 +180,9 @@ def own_metrics(sidecar: Sidecar, now: datetime) -> Iterator[Metric]:
     """Yield what tells whether the watcher itself is well."""
     pulse, outbox = sidecar.pulse, sidecar.outbox
     yield InfoMetricFamily("watchdog_build", "Which version runs", value={"version": __version__})
-    yield _gauge("watchdog_ready", "1 while the last tick is young", float(sidecar.ready(now)))
+    yield _gauge(
+        "watchdog_ready", "1 while the last tick is young and the outbox moves", float(sidecar.ready(now))
+    )
     last = pulse.last_tick.timestamp() if pulse.last_tick else 0.0
     yield _gauge("watchdog_last_tick_timestamp_seconds", "When the last tick was, 0 before the first", last)
     yield _gauge(
