@@ -119,7 +119,9 @@ def pipeline_command(
     redis: Annotated[str, typer.Option("--redis", help="the Redis to work on")] = "redis://127.0.0.1:6379/0",
     env: Annotated[Path | None, typer.Option("--env", help="the service's settings, KEY=VALUE lines")] = None,
     log: Annotated[Path | None, typer.Option("--log", help="the service's log file")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="where it answers /health")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", help="where it answers /health (8000 to 8005, execution 8002)")
+    ] = None,
 ) -> None:
     """Run one service of the reference pipeline."""
     if service not in SERVICES:

@@ -20,7 +20,7 @@ from watchdog.pipeline.rl_trainer import RlTrainer
 from watchdog.pipeline.runtime import Context, Loop, Service, connect
 from watchdog.pipeline.settings import Env, SettingError, read_env
 
-__all__ = ["SERVICES", "run"]
+__all__ = ["PORTS", "SERVICES", "run"]
 
 SERVICES: Mapping[str, Callable[[Context], Service]] = {
     "intents": Intents,
@@ -31,19 +31,28 @@ SERVICES: Mapping[str, Callable[[Context], Service]] = {
     "rl_trainer": RlTrainer,
 }
 
+PORTS: Mapping[str, int] = {
+    "intents": 8000,
+    "intent_bridge": 8001,
+    "execution": 8002,
+    "apply_layer": 8003,
+    "rl_feedback": 8004,
+    "rl_trainer": 8005,
+}
+"""Where each service answers `GET /health` unless it is told otherwise."""
+
 
 def run(
     service: str, *, redis_url: str, env_file: Path | None, log_file: Path | None, port: int | None
 ) -> int:
-    """Run *service* until SIGTERM or SIGINT, and return its exit status."""
+    """Run *service* on *port*, or its own of `PORTS`, until SIGTERM or SIGINT; return its exit status."""
     vitals = Vitals(service)
     log = open_log(service, log_file, vitals.errors)
     try:
         context = Context(connect(redis_url), Env(read_env(env_file)), log, vitals)
         built = SERVICES[service](context)
         loop = Loop(service, built, context)
-        if port is not None:
-            serve_health(port, vitals)
+        serve_health(PORTS[service] if port is None else port, vitals)
     except (SettingError, OSError) as exc:
         log.error("Cannot start: %s", exc)
         return 1
