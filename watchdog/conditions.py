@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from watchdog.errors import ConditionError
-from watchdog.history import History
+from watchdog.history import OTHER, History
 from watchdog.model import AtLeast, Kind, Measure, SignalKey, Value
 from watchdog.units import Unit, parse_duration, parse_number, show_number, write_duration
 
@@ -185,7 +185,7 @@ def look_up(term: Term, signal: SignalKey, measure: Measure, history: History, a
     if measure.kind is Kind.RATIO:
         part, whole = (history.increase(signal, name, window, at) for name in measure.parts)
         return _divide(part, whole)
-    variants = history.variants(signal, measure.parts[0], window, at)
+    variants = [v for v in history.variants(signal, measure.parts[0], window, at) if v[0] != OTHER]
     if measure.kind is Kind.TOP:
         return variants[0][0] if variants else None
     whole = history.increase(signal, measure.parts[1], window, at)

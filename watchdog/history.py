@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from watchdog.model import AtLeast, Reading, Series, SignalKey, Value
@@ -59,7 +59,7 @@ class History:
     """
     Readings and counters of all signals, bounded by *keep*.
 
-    Only `add` and `forget_signal` change it; everything that judges merely reads.
+    Only `add` changes it; everything that judges merely reads.
     """
 
     def __init__(self, keep: timedelta, grain: timedelta = timedelta(seconds=1)) -> None:
@@ -84,7 +84,7 @@ class History:
         horizon = reading.at.timestamp() - self.keep - self.grain
         for key, counted in reading.counts.items():
             name, variant = key
-            crowded = variant and key not in series and sum(n == name for n, _ in series) > VARIANTS
+            crowded = variant and key not in series and self._crowded(series, name, horizon)
             kept, since = (name, OTHER) if crowded else key, counted.since.timestamp()
             known = series.get(kept)
             first = known is None
@@ -96,6 +96,17 @@ class History:
             if first:
                 known.base = known.totals[-1]
             known.forget(horizon)
+
+    @staticmethod
+    def _crowded(series: dict[Series, Steps], name: str, horizon: float) -> bool:
+        """Say whether *name* has no room for another variant, once those of long ago are gone."""
+        if sum(n == name for n, _ in series) <= VARIANTS:
+            return False
+        for key in [key for key in series if key[0] == name and key[1]]:
+            series[key].forget(horizon)
+            if not series[key].times:
+                del series[key]
+        return sum(n == name for n, _ in series) > VARIANTS
 
     def totals(self, signal: SignalKey) -> dict[str, float]:
         """Return what each counter of *signal* counted since the first look, from 0 as counters start."""
@@ -126,14 +137,6 @@ class History:
             for (series, variant), steps in self._steps.get(signal, {}).items()
             if series == name and variant
         ]
-        return sorted(((v, n) for v, n in gained if n > 0), key=lambda pair: (-pair[1], pair[0]))
-
-    def signals(self) -> Iterator[SignalKey]:
-        """Yield every signal that was ever looked at."""
-        return iter(self.latest)
-
-    def forget_signal(self, signal: SignalKey) -> None:
-        """Drop all that is known of *signal*."""
-        self.latest.pop(signal, None)
-        self.first_at.pop(signal, None)
-        self._steps.pop(signal, None)
+        return sorted(
+            ((v, n) for v, n in gained if n > 0), key=lambda pair: (pair[0] == OTHER, -pair[1], pair[0])
+        )

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.drawn import T0, minutes
+from watchdog.conditions import look_up, parse_term
 from watchdog.history import OTHER, VARIANTS, History
 from watchdog.model import AtLeast, Counted, Labels, Reading, SignalKey
+from watchdog.rulebook import CATALOGUE
 
 KEY = SignalKey("s", "executions", Labels(stream="x"))
 
@@ -73,3 +75,28 @@ def test_a_window_equals_counting_by_hand(steps: list[tuple[float, int]], window
     edge = (T0 - minutes(window)).timestamp()
     expected = sum(by for at, by in counted if at.timestamp() > edge)
     assert history.increase(KEY, "total", minutes(window), T0) == expected
+
+
+def test_variants_of_long_ago_make_room_for_new_ones() -> None:
+    """A reason that appears today has its name, however many there were last week."""
+    history = History(minutes(60))
+    for i in range(VARIANTS * 2):
+        at = T0 - minutes(300)
+        history.add([Reading(KEY, at, counts={("reason", f"old{i}"): Counted(at, ((at, 1.0),))})])
+    history.add([Reading(KEY, T0, counts={("reason", "new"): Counted(T0, ((T0, 1.0),))})])
+    assert history.variants(KEY, "reason", minutes(10), T0) == [("new", 1.0)]
+
+
+def test_what_is_counted_together_is_no_top_reason() -> None:
+    """A hundred different reasons are not one."""
+    history = History(minutes(60))
+    names = [f"r{i:03}" for i in range(VARIANTS * 4)]
+    for name in names:
+        history.add([Reading(KEY, T0, counts={("reason", name): Counted(T0, ((T0, 1.0),))})])
+    total = {("total", ""): Counted(T0 - minutes(60), ((T0, float(len(names))),))}
+    history.add([Reading(KEY, T0, counts=total)])
+    terms = {
+        name: parse_term("executions", name, "10m", CATALOGUE) for name in ("top_reason", "top_reason_share")
+    }
+    found = {name: look_up(term, KEY, measure, history, T0) for name, (term, measure) in terms.items()}
+    assert found == {"top_reason": "r000", "top_reason_share": 1 / len(names)}
