@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from watchdog.conditions import Truth, all_of, any_of, compare, explain, look_up, parse_term, show_value
+from watchdog.conditions import TERM, Truth, all_of, any_of, compare, explain, look_up, parse_term, show_value
 from watchdog.errors import ConditionError
 from watchdog.history import History
 from watchdog.model import NOTHING, AtLeast, Labels, SignalKey, Value
-from watchdog.rules import Clause, Option, Rule, Severity, Watch, default_summary, is_term, placeholders
+from watchdog.rules import Clause, Option, Rule, Severity, Watch, default_summary, placeholders
 
 REMEMBER_RESOLVED = timedelta(minutes=15)
 """How long a resolved alert stays visible (Prometheus keeps it as long: ``resolvedRetention``)."""
@@ -276,13 +276,13 @@ def render(watch: Watch, history: History, now: datetime) -> str:
 def _fill(name: str, watch: Watch, history: History, now: datetime) -> str:
     if name in watch.labels:
         return watch.labels[name]
-    if not is_term(name):
+    asked = TERM.fullmatch(name)
+    if asked is None:
         return ""
-    signal, _, rest = name.partition(".")
-    measure, _, window = rest.partition("[")
+    signal = asked["signal"]
     for offer in watch.offers.get(signal, ()):
         try:
-            term, found = parse_term(signal, measure, window.rstrip("]") or None, {signal: offer.measures})
+            term, found = parse_term(signal, asked["measure"], asked["window"], {signal: offer.measures})
         except ConditionError:
             continue
         shown = look_up(term, offer.key, found, history, now)

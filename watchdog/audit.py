@@ -10,7 +10,7 @@ from watchdog.config import Config
 from watchdog.history import History
 from watchdog.reader import RedisReader
 from watchdog.report import Snapshot, Status, figures_of, snapshot
-from watchdog.sources import Timed, build_sources, look
+from watchdog.sources import build_signals, build_sources, look
 
 EXIT = {Status.OK: 0, Status.WARNING: 1, Status.CRITICAL: 2, Status.UNKNOWN: 3}
 UNUSABLE = 3
@@ -24,8 +24,7 @@ async def look_once(config: Config, now: datetime) -> Snapshot:
     Needs no running sidecar and no state file, and leaves nothing behind.
     """
     reader = RedisReader(config.redis_url, config.redis_timeout.total_seconds())
-    timed = [Timed(spec.build(config.keep), spec.every) for spec in config.signals]
-    sources = build_sources(timed, reader)
+    sources = build_sources(build_signals(config), reader)
     try:
         readings = await look(sources, now, PATIENCE)
         for source in sources:
@@ -37,7 +36,7 @@ async def look_once(config: Config, now: datetime) -> Snapshot:
     history = History(config.keep).add(readings)
     watches = config.binding.watches
     alerts = evaluate(watches, history, {}, now)
-    figures = figures_of(watches, {spec.key: spec.config.offered() for spec in config.signals})
+    figures = figures_of(watches, config.offered)
     return snapshot(history, alerts, now, figures=figures, services=config.services, needs=config.needs)
 
 

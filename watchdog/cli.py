@@ -19,6 +19,7 @@ from watchdog.clock import utc_now
 from watchdog.config import Config, load
 from watchdog.demo.command import demo_command, pipeline_command
 from watchdog.errors import ConfigError, WatchdogError
+from watchdog.fields import parse_address
 from watchdog.forms import FORMS, as_table
 from watchdog.rules import Watch
 from watchdog.sidecar import Sidecar
@@ -136,10 +137,10 @@ def run_command(
     structured_logs(log_level)
     host, port = config.listen
     if listen is not None:
-        host, _, text = listen.rpartition(":")
-        if not host or not text.isdigit():
-            raise fail(f'--listen "{listen}" is not host:port (write 127.0.0.1:9821)', 2)
-        port = int(text)
+        try:
+            host, port = parse_address(listen)
+        except ValueError as exc:
+            raise fail(f"--listen: {exc}", 2) from exc
     try:
         asyncio.run(serve(config, host, port))
     except WatchdogError as exc:

@@ -20,7 +20,7 @@ from watchdog.builtin import raw_rules
 from watchdog.conditions import TERM, parse_term, suggest
 from watchdog.errors import ConditionError, ConfigError, Problem
 from watchdog.mending import mend
-from watchdog.model import Labels, SignalKey
+from watchdog.model import Labels, Measure, SignalKey
 from watchdog.notifications import Route
 from watchdog.notifiers.base import Notifier
 from watchdog.problems import Findings
@@ -70,6 +70,11 @@ class Config:
     receivers: Mapping[str, Notifier]
     routes: tuple[Route, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def offered(self) -> Mapping[SignalKey, Mapping[str, Measure]]:
+        """Return what each signal offers as it is configured."""
+        return {spec.key: spec.config.offered() for spec in self.signals}
 
 
 def load(path: str | Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -165,7 +170,7 @@ class _Whole:
         warnings: list[str] = []
         self._check_needs(warnings)
         routes = self._routes(rules, warnings)
-        host, port = self._listen()
+        host, port = model.listen
         return Config(
             path=self.name,
             redis_url=model.redis.url.get_secret_value(),
@@ -184,13 +189,6 @@ class _Whole:
             routes=routes,
             warnings=tuple(warnings),
         )
-
-    def _listen(self) -> tuple[str, int]:
-        host, _, port = self.model.listen.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
-            self.findings.add(("listen",), f'"{self.model.listen}" is not host:port', "write 127.0.0.1:9821")
-            return "127.0.0.1", 0
-        return host.strip("[]"), int(port)
 
     # ---- signals -------------------------------------------------------------------------------
 
@@ -297,11 +295,8 @@ class _Whole:
     def _check_need(self, name: str, path: tuple[str | int, ...], warnings: list[str]) -> None:
         """A name near a defined one is a typo; any other is a service that nobody watches here."""
         known = {*self.services, IMPLICIT}
-        if name in known:
-            return
-        cure = suggest(name, known)
-        if cure.startswith("did you mean"):
-            self.findings.add(path, f'service "{name}" is not defined', cure)
+        if name in known or suggest(name, known).startswith("did you mean"):
+            self._check_service(name, path)
         else:
             warnings.append(f'service "{path[1]}" needs "{name}", which this file does not watch')
 

@@ -14,6 +14,11 @@ from watchdog.units import parse_duration
 Scalar = bool | int | float | str
 
 
+def one_or_many(raw: object) -> object:
+    """Return a single plain value as a list of one; anything else as it is."""
+    return [raw] if isinstance(raw, Scalar) else raw
+
+
 def _duration(raw: object) -> object:
     return parse_duration(raw) if isinstance(raw, str) else raw
 
@@ -68,6 +73,20 @@ RedisUrl = Annotated[SecretStr, BeforeValidator(_need_redis)]
 """A redis://, rediss:// or unix:// URL that is never shown, since it may carry a password."""
 SecretUrl = Annotated[SecretStr, BeforeValidator(_need_url)]
 """An http(s) URL that is never shown, since it may carry its own key."""
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read ``host:port``; raise ValueError with the cure for anything else."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f'"{text}" is not host:port (write 127.0.0.1:9821)')
+    return host.strip("[]"), int(port)
+
+
+Address = Annotated[
+    tuple[str, int], BeforeValidator(lambda raw: parse_address(raw) if isinstance(raw, str) else raw)
+]
+"""``host:port`` to listen on."""
 
 
 def means(wanted: Scalar, found: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -56,7 +56,6 @@ class Snapshot:
     services: Mapping[str, Status]
     notices: tuple[Notice, ...]
     status: Status
-    needs: Needs = field(default_factory=dict)
 
     def of_service(self, service: str) -> list[SignalReport]:
         """Return the reports of *service* in the file's order."""
@@ -121,7 +120,7 @@ def snapshot(
     causes = failing(alerts)
     notices = tuple(_ordered(notices_of(alerts.values(), causes, needs)))
     own = [*standing.values(), *(OF_SEVERITY[alert.severity] for alert in active)]
-    return Snapshot(now, reports, standing, notices, worst(own), needs)
+    return Snapshot(now, reports, standing, notices, worst(own))
 
 
 def _ordered(notices: Iterable[Notice]) -> list[Notice]:
@@ -197,8 +196,8 @@ def alert_json(notice: Notice) -> dict[str, Any]:
     }
 
 
-def snapshot_json(found: Snapshot, *, resolved: bool = True) -> dict[str, Any]:
-    """Return the whole snapshot (SPEC §4); with *resolved* also the alerts that ended lately."""
+def snapshot_json(found: Snapshot) -> dict[str, Any]:
+    """Return the whole snapshot (SPEC §4), with the alerts that ended lately."""
     servers = [report.reading for key, report in found.signals.items() if key.kind == "redis"]
     server = servers[0] if servers else None
     return {
@@ -217,5 +216,5 @@ def snapshot_json(found: Snapshot, *, resolved: bool = True) -> dict[str, Any]:
             }
             for service, status in found.services.items()
         },
-        "alerts": [alert_json(notice) for notice in found.notices if resolved or not notice.resolved],
+        "alerts": [alert_json(notice) for notice in found.notices],
     }

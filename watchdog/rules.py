@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from watchdog.conditions import ANY_SIGNAL, TERM, Condition, find_measure
+from watchdog.conditions import ANY_SIGNAL, Condition, find_measure
 from watchdog.model import Labels, Measure, SignalKey, value
 
 ZERO = timedelta(0)
@@ -88,11 +88,15 @@ class Watch:
     """One rule on one leading signal: what is evaluated at every tick."""
 
     rule: Rule
-    service: str
     labels: Labels
     clauses: tuple[Clause, ...]
     lead: SignalKey
     offers: Mapping[str, tuple[Offer, ...]] = field(compare=False, repr=False, default_factory=dict)
+
+    @property
+    def service(self) -> str:
+        """Return the service that is watched."""
+        return self.lead.service
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def bind(
             if effective.off is not None:
                 reasons.append(f"{service}: off ({effective.off})")
                 continue
-            watched, reason = _watch(effective, service, kinds)
+            watched, reason = _watch(effective, kinds)
             found += watched
             reasons += [f"{service}: {reason}"] if reason else []
         watches += found
@@ -156,8 +160,8 @@ def _why_dead(rule: Rule, reasons: Sequence[str]) -> str:
     return f"no service it applies to has the signal {kinds}" if reasons else "it applies to no service"
 
 
-def _watch(rule: Rule, service: str, kinds: Mapping[str, Sequence[Offer]]) -> tuple[list[Watch], str]:
-    """Return the watches of *rule* on *service*, or the reason why there are none."""
+def _watch(rule: Rule, kinds: Mapping[str, Sequence[Offer]]) -> tuple[list[Watch], str]:
+    """Return the watches of *rule* on the signals of one service, or the reason why there are none."""
     everything = [offer for offers in kinds.values() for offer in offers]
     watches: list[Watch] = []
     reason = ""
@@ -171,7 +175,7 @@ def _watch(rule: Rule, service: str, kinds: Mapping[str, Sequence[Offer]]) -> tu
         else:
             shown = {kind: tuple(offers) for kind, offers in kinds.items()} | {rule.lead: (lead,)}
             labels = alert_labels(rule, lead.key)
-            watches.append(Watch(rule, service, labels, tuple(clauses), lead.key, shown))
+            watches.append(Watch(rule, labels, tuple(clauses), lead.key, shown))
     if not watches and not reason:
         reason = f"has no signal {rule.lead}"
     return watches, "" if watches else reason
@@ -222,11 +226,6 @@ def placeholders(summary: str) -> list[str]:
         if brace:
             names.append(name.strip())
     return names
-
-
-def is_term(name: str) -> bool:
-    """Say whether a placeholder names a measure rather than a label."""
-    return TERM.fullmatch(name) is not None
 
 
 def default_summary(rule: Rule) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, create_model, model_validator
 
-from watchdog.fields import Duration, RedisUrl, Wait
+from watchdog.fields import Address, Duration, RedisUrl, Wait, one_or_many
 from watchdog.notifiers import NOTIFIERS
 from watchdog.rules import Severity
 from watchdog.signals import SIGNALS
@@ -17,11 +17,7 @@ IMPLICIT = "redis"
 DEFAULT_REDIS = "redis://127.0.0.1:6379/0"
 
 
-def _many(raw: object) -> object:
-    return [raw] if isinstance(raw, str) else raw
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_many)]
+Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 """One name or a list of names."""
 
 
@@ -114,7 +110,9 @@ class FileBase(Model):
     state: str | None = Field(
         "watchdog.db", min_length=1, description="the file for what must outlive a restart"
     )
-    listen: str = Field("127.0.0.1:9821", description="host:port of the status page, API and metrics")
+    listen: Address = Field(
+        "127.0.0.1:9821", validate_default=True, description="host:port of the status page, API and metrics"
+    )
     link: str = Field("", description="the address under which people reach the sidecar, for links in alerts")
     builtin_rules: Literal["on", "off", True, False] = Field("on", description="off drops the built-in rules")
     rules: tuple[RuleModel, ...] = Field((), description="what is wrong, and when")

@@ -22,7 +22,7 @@ from watchdog.model import Labels, Reading
 from watchdog.notifications import Receipts, due
 from watchdog.reader import RedisReader
 from watchdog.report import Snapshot, figures_of, snapshot
-from watchdog.sources import Timed, build_sources, look
+from watchdog.sources import build_signals, build_sources, look
 from watchdog.state import StateFile
 
 LONGEST_PATIENCE = 1.0
@@ -53,19 +53,17 @@ class Sidecar:
         self.config = config
         self.clock = clock
         self.reader = RedisReader(config.redis_url, config.redis_timeout.total_seconds())
-        self.signals = [spec.build(config.keep) for spec in config.signals]
+        timed = build_signals(config)
+        self.signals = [one.signal for one in timed]
         self.state = state
         if state is not None:
             state.recall(self.signals)
-        timed = [Timed(s, spec.every) for s, spec in zip(self.signals, config.signals, strict=True)]
         self.sources = build_sources(timed, self.reader)
         self.history = History(config.keep)
         self.alerts: Mapping[Labels, Alert] = {}
         self.receipts: Receipts = {}
         self.outbox = Outbox(config.receivers, config.link, clock)
-        self.figures = figures_of(
-            config.binding.watches, {spec.key: spec.config.offered() for spec in config.signals}
-        )
+        self.figures = figures_of(config.binding.watches, config.offered)
         self.latest: Snapshot | None = None
         self.pulse = Pulse(clock())
         self._patience = min(LONGEST_PATIENCE, config.every.total_seconds() / 2)

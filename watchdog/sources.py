@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from watchdog.config import Config
 from watchdog.errors import CollectError
 from watchdog.model import Reading
 from watchdog.reader import RedisReader, down
@@ -49,7 +51,7 @@ class Source:
     task: asyncio.Task[list[Reading]] | None = None
     asked: Sequence[Signal[Any]] = ()
     began: datetime | None = None
-    laggard: bool = False
+    took: float = 0.0  # seconds, the last look that ended
     _due: dict[int, datetime] = field(default_factory=dict)
 
     def begin(self, now: datetime) -> bool:
@@ -67,12 +69,15 @@ class Source:
         return True
 
     async def _look(self, now: datetime) -> list[Reading]:
+        began = time.perf_counter()
         try:
             return await self.ask(self.asked, now)
         except Exception as exc:
             log.exception("look_failed", source=self.name)
             why = f"looking failed inside the watchdog ({type(exc).__name__}); please report it"
             return [Reading(signal.key, now, trouble=why) for signal in self.asked]
+        finally:
+            self.took = time.perf_counter() - began
 
     def collect(self, now: datetime) -> list[Reading]:
         """Return the readings of a finished look; *unknown* for one that is out for too long."""
@@ -81,9 +86,7 @@ class Source:
         if self.task.done():
             readings = self.task.result()
             self.task = None
-            self.laggard = False
             return readings
-        self.laggard = True
         out = now - self.began
         if out < max([OVERDUE, *(2 * timed.every for timed in self.signals)]):
             return []
@@ -129,10 +132,14 @@ async def in_thread(work: Callable[[], T]) -> T:
     return await done
 
 
-def build_sources(timed: Iterable[Timed], reader: RedisReader) -> list[Source]:
+def build_signals(config: Config) -> list[Timed]:
+    """Return every signal of *config*, ready to look."""
+    return [Timed(spec.build(config.keep), spec.every) for spec in config.signals]
+
+
+def build_sources(timed: Sequence[Timed], reader: RedisReader) -> list[Source]:
     """Return the sources of all signals: Redis first, then one for each other signal."""
-    everything = list(timed)
-    from_redis = [t for t in everything if isinstance(t.signal, RedisSignal)]
+    from_redis = [t for t in timed if isinstance(t.signal, RedisSignal)]
 
     async def ask_redis(signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
         return await reader.look([s for s in signals if isinstance(s, RedisSignal)], now)
@@ -140,7 +147,7 @@ def build_sources(timed: Iterable[Timed], reader: RedisReader) -> list[Source]:
     sources = [Source("redis", from_redis, ask_redis, down)]
     sources += [
         Source(str(t.signal.key), [t], _ask_here, _no_answer)
-        for t in everything
+        for t in timed
         if isinstance(t.signal, LocalSignal)
     ]
     return sources
@@ -165,10 +172,10 @@ async def look(sources: Sequence[Source], now: datetime, patience: float) -> lis
     """
     Look at every source that is due and return what came, waiting *patience* seconds at most.
 
-    A source that was late the last time is not waited for again before it has answered.
+    A source whose last look took longer than that is not waited for; what it brings comes a tick later.
     """
-    started = {source.task for source in sources if source.begin(now) and not source.laggard}
-    waiting = {task for task in started if task is not None}
+    begun = [source for source in sources if source.begin(now)]
+    waiting = {source.task for source in begun if source.task is not None and source.took <= patience}
     if waiting:
         await asyncio.wait(waiting, timeout=patience)
     return [reading for source in sources for reading in source.collect(now)]

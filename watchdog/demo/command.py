@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -14,7 +14,7 @@ import typer
 
 from watchdog.clock import utc_now
 from watchdog.conditions import suggest
-from watchdog.demo.faults import FAULTS
+from watchdog.demo.faults import FAULTS, Fault
 from watchdog.demo.run import run_demo
 from watchdog.demo.server import ServerError
 from watchdog.demo.supervisor import SupervisorError
@@ -60,11 +60,7 @@ def demo_command(
         for known in FAULTS.values():
             typer.echo(f"{known.id:<5} {known.title}")
         return
-    chosen = []
-    for name in fault or ():
-        if name not in FAULTS:
-            raise fail(f'there is no fault "{name}" ({suggest(name, FAULTS)}; see --list-faults)', 2)
-        chosen.append(FAULTS[name])
+    chosen = choose(fault or ())
     try:
         span = parse_duration(duration) if duration is not None else None
     except ValueError as exc:
@@ -87,6 +83,14 @@ def demo_command(
     else:
         say(demo_verdict(report))
     raise typer.Exit(0 if report["ok"] else 1)
+
+
+def choose(names: Sequence[str]) -> list[Fault]:
+    """Return the faults called *names*, or end with the cure."""
+    for name in names:
+        if name not in FAULTS:
+            raise fail(f'there is no fault "{name}" ({suggest(name, FAULTS)}; see --list-faults)', 2)
+    return [FAULTS[name] for name in names]
 
 
 def demo_verdict(report: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from watchdog.builtin import RUNBOOKS
 from watchdog.clock import utc_now
 from watchdog.config import Config, load
 from watchdog.demo.faults import Fault
-from watchdog.demo.server import HOST, EmbeddedServer, free_port, start_server
+from watchdog.demo.server import HOST, EmbeddedServer, start_server
 from watchdog.demo.supervisor import Supervisor, build_pipeline
 from watchdog.errors import WatchdogError
 from watchdog.report import SignalReport, Snapshot, Status
@@ -41,7 +41,6 @@ class Inbox:
     """The demo's receiver: keeps when each alert's notification arrived."""
 
     arrived: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def app(self) -> Starlette:
         """Return the application that takes the sidecar's webhook."""
@@ -51,7 +50,6 @@ class Inbox:
             for alert in (await request.json())["alerts"]:
                 labels = alert["labels"]
                 self.arrived.setdefault((labels["alertname"], labels["service"], alert["status"]), at)
-            self.news.set()
             return Response(status_code=204)
 
         return Starlette(routes=[Route("/alerts", take, methods=["POST"])])
@@ -118,7 +116,7 @@ class Demo:
         _shorten_heartbeat(self.pipeline)
         self.inbox = Inbox()
         hook = bind(HOST, 0)
-        web = bind(HOST, port if port is not None else free_port())
+        web = bind(HOST, port or 0)
         self.config = _config(directory, server, self.pipeline, hook.getsockname()[1], web.getsockname()[1])
         self.sidecar = Sidecar(self.config, utc_now, StateFile(self.config.state or ":memory:"))
         self.servers = [WebServer(self.inbox.app(), hook), WebServer(build_app(self.sidecar), web)]

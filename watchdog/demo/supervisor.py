@@ -100,11 +100,6 @@ class Supervisor:
         """The file that is executed to run each service."""
         return {unit.service: Path(unit.argv[0]) for unit in self.units}
 
-    @property
-    def unit_names(self) -> Mapping[str, str]:
-        """The unit that runs each service."""
-        return {unit.service: unit.name for unit in self.units}
-
     async def start(self) -> None:
         """Start every unit, and return once each answers on its port."""
         await asyncio.gather(*(self.start_unit(unit.name) for unit in self.units))

@@ -17,8 +17,6 @@ from watchdog.errors import NotifyError
 from watchdog.fields import Duration, SecretUrl
 from watchdog.notifications import Notification
 
-ANSWER_SHOWN = 200
-
 
 class Notifier(BaseModel):
     """The keys every notifier that speaks HTTP has."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from watchdog.errors import CollectError
-from watchdog.fields import Scalar, means
+from watchdog.fields import Scalar, means, one_or_many
 from watchdog.model import AtLeast, Labels, Measure, Reading, SignalKey, Value, seconds, value
 from watchdog.signals.base import Look, RedisSignal, Refused, SignalConfig
 from watchdog.signals.replies import text
@@ -18,15 +18,11 @@ from watchdog.units import rfc3339
 UNSET_WORDS = frozenset({"", "0", "false", "off", "no"})
 
 
-def _listed(raw: object) -> object:
-    return [raw] if isinstance(raw, Scalar) else raw
-
-
 class FlagConfig(SignalConfig):
     """Keys of `flag`."""
 
     key: str = Field(min_length=1, description="the key that is the flag")
-    set_when: Annotated[tuple[Scalar, ...], BeforeValidator(_listed), Field(min_length=1)] | None = Field(
+    set_when: Annotated[tuple[Scalar, ...], BeforeValidator(one_or_many), Field(min_length=1)] | None = Field(
         None, description="the value or values that mean set; if not told, all but 0, false, off, no"
     )
 

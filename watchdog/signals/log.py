@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from watchdog.errors import CollectError, ConditionError
-from watchdog.fields import Duration
+from watchdog.fields import Duration, one_or_many
 from watchdog.logs.formats import FORMATS
 from watchdog.logs.patterns import compile_patterns
 from watchdog.logs.reader import Batch, LogReader
@@ -49,14 +49,10 @@ def _known_format(name: str) -> str:
     return name
 
 
-def _paths(raw: object) -> object:
-    return (raw,) if isinstance(raw, str) else raw
-
-
 class LogConfig(SignalConfig):
     """Keys of `log`."""
 
-    path: Annotated[tuple[str, ...], BeforeValidator(_paths), Field(min_length=1)] = Field(
+    path: Annotated[tuple[str, ...], BeforeValidator(one_or_many), Field(min_length=1)] = Field(
         description="the file, or a list; a glob takes in files that come later"
     )
     format: Annotated[str, AfterValidator(_known_format)] = Field(

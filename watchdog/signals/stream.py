@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from watchdog.entries import ORIGIN, Entry, EntryId, normal
-from watchdog.fields import Duration
+from watchdog.fields import Duration, one_or_many
 from watchdog.model import (
     AtLeast,
     Counted,
@@ -40,12 +40,11 @@ LONGEST_VALUE = 80
 
 
 def _words(raw: object) -> object:
-    return [raw] if isinstance(raw, str | int | float | bool) else raw
+    listed = one_or_many(raw)
+    return [str(word) for word in listed] if isinstance(listed, list) else listed
 
 
-Words = Annotated[
-    tuple[str, ...], BeforeValidator(lambda raw: tuple(map(str, _words(raw)))), Field(min_length=1)
-]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
 
 
 class FieldCheck(BaseModel):
@@ -131,7 +130,6 @@ class Stream(RedisSignal[StreamConfig]):
 
     def __init__(self, key: SignalKey, config: StreamConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
-        self._looks_inside = bool(config.fields or config.timestamp)
         self._tail = StreamTail(config.key, keep, FILL_FIELDS if config.fields else FILL_PLAIN)
         self._first_look: datetime | None = None
         self._newest: tuple[EntryId, datetime] | None = None  # and when it was first seen

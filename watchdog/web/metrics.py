@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import lru_cache
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from watchdog import __version__
@@ -40,24 +39,22 @@ def metric_name(kind: str, measure: str, found: Measure) -> str:
     return f"watchdog_{kind}_{family}" + ("" if family.endswith("_ratio") else suffix)
 
 
-class SnapshotCollector(Collector):
-    """Builds all families from what the sidecar published last."""
+def families(sidecar: Sidecar) -> Iterator[Metric]:
+    """
+    Yield every family, from what the sidecar published last.
 
-    def __init__(self, sidecar: Sidecar) -> None:
-        self.sidecar = sidecar
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield every family; an unknown value is an absent series and `watchdog_signal_known` 0."""
-        yield from own_metrics(self.sidecar, self.sidecar.clock())
-        if self.sidecar.latest is not None:
-            yield from signal_metrics(self.sidecar.latest)
-            yield from alert_metrics(self.sidecar.latest, fresh=self.sidecar.fresh(self.sidecar.clock()))
+    An unknown value is an absent series and `watchdog_signal_known` 0.
+    """
+    now = sidecar.clock()
+    yield from own_metrics(sidecar, now)
+    if sidecar.latest is not None:
+        yield from signal_metrics(sidecar.latest)
+        yield from alert_metrics(sidecar.latest, fresh=sidecar.fresh(now))
 
 
 def render(sidecar: Sidecar) -> bytes:
     """Return the exposition in Prometheus' text format."""
-    families = SnapshotCollector(sidecar).collect()
-    return "".join(line for family in families for line in lines_of(family)).encode()
+    return "".join(line for family in families(sidecar) for line in lines_of(family)).encode()
 
 
 def lines_of(metric: Metric) -> Iterator[str]:

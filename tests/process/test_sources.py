@@ -1,0 +1,73 @@
+"""A slow source is waited for once; from then on it brings what it has when it has it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.drawn import T0
+from watchdog.model import Labels, Reading, SignalKey
+from watchdog.signals.base import Signal, SignalConfig
+from watchdog.sources import OVERDUE, Source, Timed, look
+
+PATIENCE = 3600.0
+SECOND = timedelta(seconds=1)
+
+
+class Slow:
+    """A source that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.signal: Signal[Any] = Signal(
+            SignalKey("a", "log", Labels(path="/l")), SignalConfig(every=None), timedelta(0)
+        )
+        self.let = asyncio.Event()
+        self.source = Source("slow", [Timed(self.signal, SECOND)], self.ask, self.give_up)
+
+    async def ask(self, signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
+        """Answer once it is let."""
+        await self.let.wait()
+        return [Reading(signal.key, now) for signal in signals]
+
+    @staticmethod
+    def give_up(signal: Signal[Any], now: datetime, why: str) -> Reading:
+        """Return what is said of a look that is out for too long."""
+        return Reading(signal.key, now, trouble=why)
+
+
+async def test_a_source_that_was_slow_is_not_waited_for() -> None:
+    """Its last look took two hours: the tick goes on at once, though it has an hour's patience."""
+    slow = Slow()
+    slow.source.took = 2 * PATIENCE
+    async with asyncio.timeout(10):
+        assert await look([slow.source], T0, PATIENCE) == []
+        assert await look([slow.source], T0 + SECOND, PATIENCE) == []
+    slow.let.set()
+    assert slow.source.task is not None
+    await slow.source.task
+    (reading,) = await look([slow.source], T0 + 2 * SECOND, PATIENCE)
+    assert (reading.at, reading.trouble) == (T0, None)
+
+
+async def test_a_source_that_was_quick_is_waited_for() -> None:
+    """What it brings belongs to this tick."""
+    quick = Slow()
+    asyncio.get_running_loop().call_later(0.01, quick.let.set)
+    (reading,) = await look([quick.source], T0, PATIENCE)
+    assert (reading.at, quick.source.took > 0) == (T0, True)
+
+
+async def test_a_look_that_is_out_for_too_long_is_unknown_until_it_ends() -> None:
+    """Not at once, and not for ever."""
+    slow = Slow()
+    assert await look([slow.source], T0, 0.001) == []
+    assert await look([slow.source], T0 + OVERDUE - SECOND, 0.001) == []
+    (unknown,) = await look([slow.source], T0 + OVERDUE, 0.001)
+    assert unknown.trouble == "no answer for 5s"
+    slow.let.set()
+    assert slow.source.task is not None
+    await slow.source.task
+    (reading,) = await look([slow.source], T0 + OVERDUE + SECOND, 0.001)
+    assert reading.trouble is None
