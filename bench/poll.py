@@ -317,7 +317,7 @@ class _Served:
 
     def build(self) -> None:
         self.builds += 1
-        state = StateFile(str(self.rules.with_name(f"state-{self.builds}.db")))
+        state = StateFile(str(self.rules.with_name(f"state-{self.builds}.db")), utc_now)
         self.sidecar = Sidecar(self.config, utc_now, state)
         self.sidecar._patience = PATIENCE
 

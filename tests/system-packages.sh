@@ -12,6 +12,7 @@ need promtool prometheus
 need amtool prometheus-alertmanager
 need cc gcc
 need cc libc6-dev
+need openssl openssl
 
 [ -z "$missing" ] && exit 0
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')

@@ -7,7 +7,7 @@ seen now: it stays an alert, and no lack of an answer ever resolves it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,6 +21,11 @@ from watchdog.rules import Clause, Option, Rule, Severity, Watch, default_summar
 
 REMEMBER_RESOLVED = timedelta(minutes=15)
 """How long a resolved alert stays visible (Prometheus keeps it as long: ``resolvedRetention``)."""
+KEEP_FIRINGS = 10
+"""How many beginnings of an alert are remembered, to tell whether it flaps."""
+RULE_REMOVED = "the rule no longer looks at this (it was removed or changed)"
+RESOLUTION = timedelta(microseconds=1)
+"""The least by which two moments differ."""
 STEPS_BACK = 12
 """At how many moments of its `for` a condition is checked when it is seen for the first time."""
 
@@ -51,7 +56,15 @@ NOT_SO = Finding(Truth.FALSE)
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One thing that is wrong, from the moment it was first true until it is forgotten."""
+    """
+    One thing that is wrong, from the moment it was first true until it is forgotten.
+
+    *fired_at* names the firing: of two firings of one alert the later one has the later moment,
+    even if the clock was set back in between. *firings* are the times it began to fire lately, the
+    present one included. *before* is the resolved alert that a pending one would replace: if it
+    never fires, that one is back. *ended* says why it ended if not because the conditions no longer
+    hold.
+    """
 
     labels: Labels
     signal: SignalKey
@@ -66,6 +79,9 @@ class Alert:
     fired_at: datetime | None = None
     resolved_at: datetime | None = None
     blind_since: datetime | None = None
+    firings: tuple[datetime, ...] = ()
+    ended: str = ""
+    before: Alert | None = None
 
     @property
     def name(self) -> str:
@@ -92,19 +108,35 @@ Alerts = Mapping[Labels, Alert]
 
 
 def evaluate(
-    watches: Sequence[Watch], history: History, alerts: Alerts, now: datetime
+    watches: Sequence[Watch],
+    history: History,
+    alerts: Alerts,
+    now: datetime,
+    owed: Container[str] = frozenset(),
+    *,
+    remember: timedelta = REMEMBER_RESOLVED,
 ) -> dict[Labels, Alert]:
-    """Return what *alerts* become once every watch has been evaluated at *now*."""
+    """
+    Return what *alerts* become once every watch has been evaluated at *now*.
+
+    What is no longer watched ends. A resolved alert is forgotten once it is older than *remember*,
+    but not while its fingerprint is among those whose end is still *owed* to somebody.
+    """
     after: dict[Labels, Alert] = {}
     for watch in watches:
         before = alerts.get(watch.labels)
         alert = advance(before, find(watch, history, now), watch, now)
         if alert is not None:
             after[watch.labels] = alert
+    watched = {watch.labels for watch in watches}
     for labels, alert in alerts.items():
-        if labels not in after and alert.state is State.RESOLVED and not _forgotten(alert, now):
-            after[labels] = alert
-    return after
+        if labels not in watched and (ended := _unwatched(alert, now)) is not None:
+            after[labels] = ended
+    return {
+        labels: alert
+        for labels, alert in after.items()
+        if alert.resolved_at is None or now - alert.resolved_at <= remember or labels.fingerprint in owed
+    }
 
 
 def advance(alert: Alert | None, finding: Finding, watch: Watch, now: datetime) -> Alert | None:
@@ -120,7 +152,9 @@ def advance(alert: Alert | None, finding: Finding, watch: Watch, now: datetime) 
         return _untrue(alert, rule, now)
     if alert is None or alert.state is State.RESOLVED:
         since = min(now, finding.held_since or now)
-        alert = Alert(watch.labels, watch.lead, State.PENDING, active_since=since, last_true=now)
+        alert = Alert(watch.labels, watch.lead, State.PENDING, since, now, before=alert)
+    elif alert.state is State.PENDING and alert.active_since > now:
+        alert = replace(alert, active_since=now)  # the clock was set back: `for` begins anew
     alert = replace(
         alert,
         last_true=now,
@@ -134,30 +168,69 @@ def advance(alert: Alert | None, finding: Finding, watch: Watch, now: datetime) 
     if alert.state is State.BLIND:
         return replace(alert, state=State.FIRING)
     if alert.state is State.PENDING and now - alert.active_since >= rule.for_:
-        return replace(alert, state=State.FIRING, fired_at=now)
+        return _begin(alert, now)
     return alert
 
 
+def _begin(alert: Alert, now: datetime) -> Alert:
+    fired_at, earlier = now, tuple[datetime, ...]()
+    if alert.before is not None:
+        last = alert.before.fired_at
+        fired_at = now if last is None else max(now, last + RESOLUTION)
+        earlier = tuple(moment for moment in alert.before.firings if moment <= now)
+    firings = (*earlier[1 - KEEP_FIRINGS :], now)
+    return replace(alert, state=State.FIRING, fired_at=fired_at, firings=firings, before=None)
+
+
 def _unseen(alert: Alert | None, now: datetime) -> Alert | None:
-    if alert is None or _forgotten(alert, now):
-        return None
-    if alert.state is State.FIRING:
+    if alert is not None and alert.state is State.FIRING:
         return replace(alert, state=State.BLIND, blind_since=now)
     return alert
 
 
 def _untrue(alert: Alert | None, rule: Rule, now: datetime) -> Alert | None:
-    if alert is None or alert.state is State.PENDING or _forgotten(alert, now):
-        return None  # it never fired, so nobody has to hear of it
-    if alert.state is State.RESOLVED:
+    if alert is None or alert.state is State.RESOLVED:
         return alert
-    if now - alert.last_true < rule.keep_firing_for:
+    if alert.state is State.PENDING:
+        return alert.before  # it never fired, so nobody has to hear of it
+    if abs(now - alert.last_true) < rule.keep_firing_for:
         return replace(alert, state=State.FIRING, blind_since=None)
-    return replace(alert, state=State.RESOLVED, resolved_at=now, blind_since=None)
+    return _end(alert, now)
 
 
-def _forgotten(alert: Alert, now: datetime) -> bool:
-    return alert.resolved_at is not None and now - alert.resolved_at > REMEMBER_RESOLVED
+def _unwatched(alert: Alert, now: datetime) -> Alert | None:
+    if alert.state is State.PENDING:
+        return alert.before
+    return alert if alert.state is State.RESOLVED else _end(alert, now, RULE_REMOVED)
+
+
+def _end(alert: Alert, now: datetime, why: str = "") -> Alert:
+    return replace(alert, state=State.RESOLVED, resolved_at=now, blind_since=None, ended=why)
+
+
+@dataclass(frozen=True, slots=True)
+class Flapping:
+    """
+    An alert flaps once it began *times* times *within* a while, until nothing changed for *steady*.
+
+    What has once been steady flaps no longer, whatever its end: that takes a new beginning.
+    """
+
+    times: int
+    within: timedelta
+    steady: timedelta
+
+    def holds(self, alert: Alert, now: datetime) -> bool:
+        """Say whether *alert* flaps at *now*."""
+        if len(alert.firings) < self.times:
+            return False
+        last = alert.firings[-1]
+        if last - alert.firings[-self.times] > self.within:
+            return False
+        ended = alert.resolved_at
+        if ended is not None and ended - last >= self.steady:
+            return False
+        return abs(now - (ended or last)) < self.steady
 
 
 # ---- finding -----------------------------------------------------------------------------------

@@ -37,7 +37,9 @@ async def look_once(config: Config, now: datetime) -> Snapshot:
     watches = config.binding.watches
     alerts = evaluate(watches, history, {}, now)
     figures = figures_of(watches, config.offered)
-    return snapshot(history, alerts, now, figures=figures, services=config.services, needs=config.needs)
+    return snapshot(
+        history, alerts, now, figures=figures, services=config.services, needs=config.policy.needs
+    )
 
 
 def audit(config: Config, now: datetime) -> Snapshot:

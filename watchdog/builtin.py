@@ -189,6 +189,29 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "severity": "critical",
         "summary": "Redis evicted {redis.evicted[5m]} keys in 5 minutes: streams and heartbeats may vanish",
     },
+    "ReceiverFailing": {
+        "when": ["receiver.failing > 1m or receiver.refused[10m] > 0"],
+        "severity": "warning",
+        "summary": "Receiver {receiver} takes no messages ({receiver.waiting} wait,"
+        " {receiver.refused[10m]} refused in 10 minutes)",
+    },
+    "StateLost": {
+        "when": ["watchdog.set_aside < 1h"],
+        "severity": "critical",
+        "summary": "The state file was unreadable and was set aside {watchdog.set_aside} ago:"
+        " silences, acknowledgements and undelivered messages before that are lost to it",
+    },
+    "StateUnwritable": {
+        "when": ["watchdog.unsaved > 30s"],
+        "severity": "critical",
+        "summary": "The state file could not be written for {watchdog.unsaved}:"
+        " a crash now would lose what has happened since",
+    },
+    "SelfTest": {
+        "when": ["watchdog.self_test == 1"],
+        "severity": "info",
+        "summary": "A test of the whole way from alert to receiver; nothing is wrong",
+    },
     "SignalUnknown": {
         "when": ["signal.known == 0"],
         "for": "2m",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +18,7 @@ import typer
 from watchdog import __version__
 from watchdog.audit import EXIT, UNUSABLE, audit
 from watchdog.clock import utc_now
+from watchdog.commands import add_commands
 from watchdog.config import Config, load
 from watchdog.demo.command import demo_command, pipeline_command
 from watchdog.errors import ConfigError, WatchdogError
@@ -24,9 +27,12 @@ from watchdog.forms import FORMS, as_table
 from watchdog.rules import Watch
 from watchdog.sidecar import Sidecar
 from watchdog.state import StateFile
-from watchdog.terminal import fail, quiet_logs, structured_logs
+from watchdog.systemd import systemd_of
+from watchdog.terminal import DEFAULT_RULES, RulesOption, fail, quiet_logs, structured_logs
+from watchdog.tokens import local_tokens
 from watchdog.units import write_duration
 from watchdog.web.app import build_app
+from watchdog.web.guard import access_to
 from watchdog.web.server import WebServer, bind
 
 app = typer.Typer(
@@ -37,8 +43,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-RulesOption = Annotated[Path, typer.Option("--rules", help="the rules file", show_default=True)]
-DEFAULT_RULES = Path("rules.yaml")
 
 
 class Format(StrEnum):
@@ -147,12 +151,25 @@ def run_command(
         raise fail(str(exc), 1) from exc
 
 
+def tokens_of(config: Config) -> Mapping[str, str]:
+    """Return who may write: as the file says, or else whoever may read the token beside the state file."""
+    if config.tokens or config.state in (None, ":memory:"):
+        return config.tokens
+    try:
+        return local_tokens(str(config.state))
+    except WatchdogError as exc:  # what it watches matters more than who may write
+        structlog.get_logger().error("no_token", why=str(exc))
+        return {}
+
+
 async def serve(config: Config, host: str, port: int) -> None:
     """Run sidecar and web server until SIGTERM or SIGINT."""
     log = structlog.get_logger()
     listener = bind(host, port)
-    sidecar = Sidecar(config, utc_now, StateFile(config.state) if config.state else None)
-    web = WebServer(build_app(sidecar), listener)
+    sidecar = Sidecar(config, utc_now, StateFile(config.state, utc_now) if config.state else None)
+    if (systemd := systemd_of(os.environ, config.every)) is not None:
+        sidecar.witnesses.append(systemd)
+    web = WebServer(build_app(sidecar, access_to(config, host, tokens_of(config))), listener)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -168,6 +185,7 @@ async def serve(config: Config, host: str, port: int) -> None:
     log.info("stopped")
 
 
+add_commands(app)
 app.command("demo", epilog="Example: watchdog demo --fault W01 --for 90s")(demo_command)
 app.command("pipeline", epilog="Example: watchdog pipeline execution --port 8002")(pipeline_command)
 

@@ -8,7 +8,7 @@ and what only the whole file can tell: names that must exist, rules and routes t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,22 +16,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from watchdog.audience import Audience, Report, labels_known
 from watchdog.builtin import raw_rules
 from watchdog.conditions import TERM, parse_term, suggest
 from watchdog.errors import ConditionError, ConfigError, Problem
 from watchdog.mending import mend
 from watchdog.model import Labels, Measure, SignalKey
-from watchdog.notifications import Route
 from watchdog.notifiers.base import Notifier
 from watchdog.problems import Findings
+from watchdog.routing import Policy
 from watchdog.rulebook import CATALOGUE, builtin_rule, changed, read_conditions, rule_of
-from watchdog.rules import Binding, Offer, Rule, Severity, bind, placeholders
-from watchdog.schema import IMPLICIT, FileModel, RuleModel
+from watchdog.rules import Binding, Offer, Rule, bind, placeholders
+from watchdog.schema import IMPLICIT, BeatModel, FileModel, PairModel, PingModel, RuleModel
 from watchdog.signals import SIGNALS
 from watchdog.signals.base import Signal, SignalConfig
+from watchdog.tokens import SHORTEST_TOKEN, read_tokens
 from watchdog.topology import find_cycle
 from watchdog.yamlfile import read_yaml
 
+OWN_SERVICES = tuple(dict.fromkeys(IMPLICIT.values()))
+"""The services that are there without being defined: the server, and the sidecar itself."""
 LEAST_HISTORY = timedelta(hours=1)
 """History is kept at least so long, for figures in summaries and audits."""
 
@@ -62,13 +66,18 @@ class Config:
     listen: tuple[str, int]
     link: str
     services: tuple[str, ...]
-    needs: Mapping[str, tuple[str, ...]]
     signals: tuple[SignalSpec, ...]
     rules: tuple[Rule, ...]
     binding: Binding
     keep: timedelta
     receivers: Mapping[str, Notifier]
-    routes: tuple[Route, ...]
+    policy: Policy
+    expire_after: timedelta
+    reports: tuple[Report, ...]
+    ping: PingModel | None
+    heartbeat: BeatModel | None
+    pair: PairModel | None
+    tokens: Mapping[str, str]
     warnings: tuple[str, ...]
 
     @property
@@ -162,14 +171,17 @@ class _Whole:
         specs = tuple(self._signals())
         rules = self._rules()
         overrides = self._overrides(rules)
-        everyone = tuple(dict.fromkeys((*self.services, IMPLICIT)))
+        everyone = tuple(dict.fromkeys((*self.services, *OWN_SERVICES)))
         offers = [Offer(spec.key, spec.config.offered()) for spec in specs]
         binding = bind(rules.values(), offers, everyone, overrides) if not self.findings.problems else None
         binding = binding or Binding((), {})
         self._report_dead(rules, binding)
         warnings: list[str] = []
         self._check_needs(warnings)
-        routes = self._routes(rules, warnings)
+        receivers = {name: _only(receiver) for name, receiver in model.receivers.items()}
+        known = labels_known([*self.services, *OWN_SERVICES], [*rules, *self.rule_names])
+        audience = Audience(model, self.findings, self.broken, known, self.receivers)
+        policy = audience.policy(receivers, warnings)
         host, port = model.listen
         return Config(
             path=self.name,
@@ -180,13 +192,18 @@ class _Whole:
             listen=(host, port),
             link=model.link.rstrip("/") or f"http://{host}:{port}",
             services=self.services,
-            needs={name: service.needs for name, service in model.services.items()},
             signals=specs,
             rules=tuple(rules.values()),
             binding=binding,
             keep=binding.reach(LEAST_HISTORY),
-            receivers={name: _only(receiver) for name, receiver in model.receivers.items()},
-            routes=routes,
+            receivers=receivers,
+            policy=policy,
+            expire_after=model.notifications.expire_after,
+            reports=tuple(audience.reports()),
+            ping=model.ping,
+            heartbeat=model.heartbeat,
+            pair=model.pair,
+            tokens=self._tokens(),
             warnings=tuple(warnings),
         )
 
@@ -194,13 +211,10 @@ class _Whole:
 
     def _signals(self) -> Iterable[SignalSpec]:
         seen: dict[SignalKey, str] = {}
-        implicit = SIGNALS[IMPLICIT]
-        yield SignalSpec(
-            SignalKey(IMPLICIT, IMPLICIT, Labels()), implicit, implicit.Config(every=None), self.model.every
-        )
+        yield self._implicit("redis", Labels())
         for service, body in self.model.services.items():
             whole = not any(path[:2] == ("services", service) for path in self.broken)
-            if whole and service != IMPLICIT and not any(getattr(body, kind, ()) for kind in SIGNALS):
+            if whole and service not in OWN_SERVICES and not any(getattr(body, kind, ()) for kind in SIGNALS):
                 cure = "give it at least one, such as heartbeat or executions"
                 what = "has no signal, so nothing can be said of it"
                 self.findings.add(("services", service), what, cure, key=True)
@@ -213,6 +227,15 @@ class _Whole:
                         )
                     seen[key] = kind
                     yield SignalSpec(key, signal, config, config.every or self.model.every)
+        yield self._implicit("watchdog", Labels())
+        for name in self.receivers:
+            yield self._implicit("receiver", Labels(receiver=name))
+
+    def _implicit(self, kind: str, labels: Labels) -> SignalSpec:
+        """Return a signal that is there without being defined."""
+        signal = SIGNALS[kind]
+        key = SignalKey(IMPLICIT[kind], kind, labels)
+        return SignalSpec(key, signal, signal.Config(every=None), self.model.every)
 
     # ---- rules ---------------------------------------------------------------------------------
 
@@ -285,16 +308,25 @@ class _Whole:
                     path = ("services", service, "rules", alert)
                     self.findings.add(path, "can never fire for this service", cure, key=True)
 
-    # ---- who needs whom, who hears what ----------------------------------------------------------
+    def _tokens(self) -> dict[str, str]:
+        """Return the API's tokens, each with the name of who has it."""
+        raw = self.model.api.tokens
+        found = read_tokens(raw.get_secret_value()) if raw is not None else {}
+        if any(len(token) < SHORTEST_TOKEN for token in found):
+            what = f"a token is shorter than {SHORTEST_TOKEN} characters"
+            self.findings.add(("api", "tokens"), what, "make one with `openssl rand -hex 32`")
+        return found
+
+    # ---- who needs whom --------------------------------------------------------------------------
 
     def _check_service(self, name: str, path: tuple[str | int, ...]) -> None:
-        known = {*self.services, IMPLICIT}
+        known = {*self.services, *OWN_SERVICES}
         if name not in known:
             self.findings.add(path, f'service "{name}" is not defined', suggest(name, known))
 
     def _check_need(self, name: str, path: tuple[str | int, ...], warnings: list[str]) -> None:
         """A name near a defined one is a typo; any other is a service that nobody watches here."""
-        known = {*self.services, IMPLICIT}
+        known = {*self.services, *OWN_SERVICES}
         if name in known or suggest(name, known).startswith("did you mean"):
             self._check_service(name, path)
         else:
@@ -310,49 +342,6 @@ class _Whole:
             self.findings.add(
                 ("services", cycle[0], "needs"), f"needs form a cycle: {' → '.join(cycle)}", "cut it"
             )
-
-    def _routes(self, rules: Mapping[str, Rule], warnings: list[str]) -> tuple[Route, ...]:
-        receivers = self.receivers
-        if not receivers:
-            warnings.append("no receivers: alerts are shown and exported, but nobody is told")
-        known: dict[str, Sequence[str]] = {
-            "severity": [str(s) for s in Severity],
-            "service": [*self.services, IMPLICIT],
-            "alertname": [*rules, *self.rule_names],
-        }
-        routes: list[Route] = []
-        caught_by: int | None = None
-        for i, model in enumerate(self.model.routes):
-            path = ("routes", i)
-            if path in self.broken:
-                continue
-            if caught_by is not None:
-                self.findings.add(
-                    path, f"is never reached: route {caught_by + 1} takes everything", "move it up"
-                )
-            for j, name in enumerate(model.to):
-                if name not in receivers:
-                    cure = f"defined: {', '.join(sorted(receivers)) or 'none'}"
-                    self.findings.add((*path, "to", j), f'receiver "{name}" is not defined', cure)
-            match: dict[str, frozenset[str]] = {}
-            for label, allowed in known.items():
-                wanted = getattr(model, label)
-                if wanted is None:
-                    continue
-                match[label] = frozenset(wanted)
-                for name in wanted:
-                    if name not in allowed:
-                        self.findings.add(
-                            (*path, label), f'no alert has {label} "{name}"', suggest(name, allowed)
-                        )
-            if not match and not model.go_on and caught_by is None:
-                caught_by = i
-            routes.append(Route(model.to, match, model.go_on))
-        if not routes:
-            return (Route(tuple(receivers)),) if receivers else ()
-        told = {name for route in routes for name in route.to}
-        warnings += [f'receiver "{name}" is not used by any route' for name in receivers if name not in told]
-        return tuple(routes)
 
 
 def _keys(raw: object) -> list[str]:

@@ -1,139 +1,207 @@
 """
-Sending notifications: one worker a receiver, so that a slow one delays no other.
+The outbox: what waits for each receiver, and the couriers that bring it, so that a slow one delays no other.
 
-What waits is kept in memory for now; `Outbox.put` is the one door through which it comes.
+A message is in the state file before it is sent and leaves it after the receiver took it, so that
+whatever happens in between it is sent again, under the same key.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 import httpx
 import structlog
 
 from watchdog.clock import Clock
-from watchdog.errors import NotifyError
+from watchdog.courier import Courier, Gate, Health, Office, read_standing
+from watchdog.journal import OUTCOMES, Journal, Threads
 from watchdog.notifications import Notification
 from watchdog.notifiers.base import Notifier
+from watchdog.records import read_notification
+from watchdog.state import StateFile
+from watchdog.telling import Ticket
 
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
-GIVE_UP_AFTER = timedelta(hours=6)
-MOST_WAITING = 1_000
-OUTCOMES = ("sent", "retried", "refused", "expired", "dropped")
+__all__ = ["OUTCOMES", "AlwaysOpen", "Gate", "Health", "Outbox"]
+LAST_WORDS = 0.5
+"""Seconds for which `Outbox.stop` waits for answers to what is being sent, lest it be sent once more."""
 log = structlog.get_logger()
 
 
-class Outbox:
-    """The notifications on their way, in order for each receiver."""
+class AlwaysOpen:
+    """The gate of a sidecar that has no partner."""
 
-    def __init__(self, receivers: Mapping[str, Notifier], link: str, clock: Clock) -> None:
-        self._receivers = receivers
-        self._link = link
+    def open(self, _receiver: str) -> bool:
+        """Say yes."""
+        return True
+
+    async def opened(self, _receiver: str) -> None:
+        """Return at once."""
+
+    def sent(self, message: Notification) -> None:
+        """Tell nobody."""
+
+
+class Outbox:
+    """The messages on their way, in order for each receiver."""
+
+    def __init__(  # noqa: PLR0917 (as its users know it)
+        self,
+        receivers: Mapping[str, Notifier],
+        link: str,
+        state: StateFile,
+        clock: Clock,
+        expire_after: timedelta = timedelta(days=1),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take up what an earlier process left in *state*."""
+        self.gate: Gate = AlwaysOpen()
+        self._state = state
         self._clock = clock
-        self._waiting: dict[str, deque[Notification]] = {name: deque() for name in receivers}
-        self._news: dict[str, asyncio.Event] = {name: asyncio.Event() for name in receivers}
-        self._workers: list[asyncio.Task[None]] = []
+        self._monotonic = monotonic
+        self._journal = Journal(state, clock)
+        self._journal.count_for(receivers)
+        threads = Threads(state, receivers)
+        seconds = expire_after.total_seconds()
+        self._office = Office(state, clock, monotonic, self._journal, threads, link, seconds)
+        self._couriers = {name: Courier(name, n, self._office) for name, n in receivers.items()}
+        self._number = 0
+        self._workers: dict[str, asyncio.Task[None]] = {}
         self._client: httpx.AsyncClient | None = None
-        self.outcomes: Counter[tuple[str, str]] = Counter(
-            {(name, outcome): 0 for name in receivers for outcome in OUTCOMES}
+        self._recall()
+
+    def _recall(self) -> None:
+        left: dict[str, list[tuple[int, Notification]]] = {name: [] for name in self._couriers}
+        for key, message in self._state.read("outbox", read_notification).items():
+            number = int(key)
+            self._number = max(self._number, number)
+            if message.receiver in left:
+                left[message.receiver].append((number, message))
+            else:
+                self._state.stage("outbox", key, None)
+                self._journal.record(message, "dropped", why="the receiver is no longer in the rules file")
+        standings = self._state.read("receivers", read_standing)
+        for name in standings.keys() - left.keys():
+            self._state.stage("receivers", name, None)
+        for name, letters in left.items():
+            self._couriers[name].recall(letters, standings.get(name))
+
+    def keep_all(self) -> None:
+        """Stage everything anew, for a file that was set aside."""
+        for courier in self._couriers.values():
+            for letter in courier.lane.letters.values():
+                courier.keep(letter.number, letter.message)
+            courier.keep_standing()
+        self._office.threads.keep_all()
+
+    # ---- what comes in ---------------------------------------------------------------------------
+
+    def beginnings(self) -> frozenset[Ticket]:
+        """Return what can still be withdrawn: beginnings that wait for their group."""
+        now = self._monotonic()
+        return frozenset(
+            (name, mark) for name, courier in self._couriers.items() for mark in courier.lane.beginnings(now)
         )
 
-    def start(self) -> None:
-        """Start a worker for every receiver."""
-        self._client = httpx.AsyncClient(follow_redirects=False)
-        self._workers = [
-            asyncio.create_task(self._work(name), name=f"send {name}") for name in self._receivers
-        ]
+    def take(self, messages: Iterable[Notification], withdrawn: Iterable[Ticket] = ()) -> None:
+        """Queue *messages* and take back what was *withdrawn*; nothing is sent before `wake`."""
+        now, wall = self._monotonic(), self._clock()
+        marks: dict[str, set[str]] = {}
+        for receiver, fingerprint in withdrawn:
+            marks.setdefault(receiver, set()).add(fingerprint)
+        for receiver, found in marks.items():
+            self._couriers[receiver].lane.withdraw(frozenset(found))
+        for message in messages:
+            self._number += 1
+            lane = self._couriers[message.receiver].lane
+            lane.put(self._number, message, now + message.wait(wall).total_seconds(), now)
+            if lane.dropped:
+                why = f"{lane.dropped} ends of long ago were too many"
+                self._journal.record(message, "dropped", why=why)
+                lane.dropped = 0
 
-    async def stop(self) -> None:
-        """Stop all workers; what still waits is counted and logged."""
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
-        if self._client is not None:
-            await self._client.aclose()
-        for name, waiting in self._waiting.items():
-            if waiting:
-                log.warning("undelivered_at_stop", receiver=name, notifications=len(waiting))
+    def wake(self) -> None:
+        """Have everybody look whether there is something to send."""
+        for courier in self._couriers.values():
+            courier.news.set()
 
-    def put(self, notifications: Iterable[Notification]) -> None:
-        """Take *notifications* for delivery."""
-        for notification in notifications:
-            waiting = self._waiting[notification.receiver]
-            if len(waiting) >= MOST_WAITING:
-                self._count(waiting.popleft(), "dropped")
-            waiting.append(notification)
-            self._news[notification.receiver].set()
+    def drop(self, receiver: str, told: Callable[[Notification], Notification | None]) -> None:
+        """Have *told* shorten every letter that waits for *receiver*; what becomes None is gone."""
+        self._couriers[receiver].drop(told)
+
+    @property
+    def receivers(self) -> Collection[str]:
+        """Return the names of all receivers."""
+        return self._couriers.keys()
+
+    # ---- how it stands ---------------------------------------------------------------------------
+
+    @property
+    def outcomes(self) -> Counter[Ticket]:
+        """Return how often each outcome came, by receiver."""
+        return self._journal.outcomes
+
+    @property
+    def failures(self) -> int:
+        """Return how many errors of our own the couriers survived."""
+        return sum(courier.failures for courier in self._couriers.values())
 
     def depth(self, receiver: str) -> int:
-        """Return how many notifications wait for *receiver*."""
-        return len(self._waiting[receiver])
+        """Return how many messages wait for *receiver*."""
+        return len(self._couriers[receiver].lane.letters)
 
     def oldest(self, receiver: str) -> datetime | None:
-        """Return when the oldest notification waiting for *receiver* was decided."""
-        waiting = self._waiting[receiver]
-        return waiting[0].at if waiting else None
+        """Return when the oldest message waiting for *receiver* was decided."""
+        return min((message.at for message in self.waiting(receiver)), default=None)
 
-    def _count(self, notification: Notification, outcome: str, **more: object) -> None:
-        self.outcomes[notification.receiver, outcome] += 1
-        alerts = [f"{n.alert.name}/{n.alert.service}" for n in notification.notices]
-        log.info(
-            "notification",
-            receiver=notification.receiver,
-            outcome=outcome,
-            key=notification.key,
-            alerts=alerts,
-            **more,
-        )
+    def waiting(self, receiver: str) -> list[Notification]:
+        """Return the messages that wait for *receiver*, in order."""
+        return [letter.message for letter in self._couriers[receiver].lane.letters.values()]
 
-    async def _work(self, name: str) -> None:
-        waiting, news = self._waiting[name], self._news[name]
-        while True:
-            while waiting:
-                notification = waiting[0]
-                await self._deliver(notification)
-                if waiting and waiting[0] is notification:
-                    waiting.popleft()
-            news.clear()
-            await news.wait()
+    def health(self, receiver: str) -> Health:
+        """Return how *receiver* has been taking messages."""
+        return self._couriers[receiver].health()
 
-    async def _deliver(self, notification: Notification) -> None:
-        """Send until it is taken, refused for good, or too old to matter."""
-        assert self._client is not None
-        notifier = self._receivers[notification.receiver]
-        attempt = 0
-        while True:
-            try:
-                await notifier.send(notification, self._client, self._link)
-            except NotifyError as exc:
-                if exc.permanent:
-                    self._count(notification, "refused", why=str(exc))
-                    return
-                pause = exc.retry_after if exc.retry_after is not None else back_off(attempt, random.random())  # noqa: S311
-                why = str(exc)
-            except Exception as exc:
-                log.exception("send_failed", receiver=notification.receiver)
-                pause, why = back_off(attempt, 1.0), type(exc).__name__
-            else:
-                self._count(notification, "sent", attempt=attempt + 1)
-                return
-            if self._clock() - notification.at > GIVE_UP_AFTER:
-                self._count(notification, "expired", why=why)
-                return
-            self._count(notification, "retried", why=why, pause=round(pause, 1))
-            attempt += 1
-            await asyncio.sleep(pause)
+    @property
+    def working(self) -> bool:
+        """Say whether a courier is on its way for every receiver."""
+        living = {name for name, worker in self._workers.items() if not worker.done()}
+        return living == self._couriers.keys()
 
+    # ---- sending ---------------------------------------------------------------------------------
 
-def back_off(attempt: int, luck: float) -> float:
-    """
-    Return the seconds to wait after failed *attempt* (from 0), *luck* in [0, 1).
+    def start(self) -> None:
+        """Send a courier to every receiver."""
+        unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        self._client = httpx.AsyncClient(follow_redirects=False, limits=unlimited)
+        self._office.commit()
+        self._workers = {
+            name: asyncio.create_task(courier.work(lambda: self.gate, self._client), name=f"send {name}")
+            for name, courier in self._couriers.items()
+        }
 
-    Exponential with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter").
-    """
-    return luck * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 10))
+    async def stop(self) -> None:
+        """
+        Call all couriers back; what still waits is kept for the next start.
+
+        What is being sent may come to its end, if that is a matter of moments.
+        """
+        for courier in self._couriers.values():
+            courier.closing = True
+        sending = {worker for name, worker in self._workers.items() if self._couriers[name].sending}
+        for worker in self._workers.values():
+            if worker not in sending:
+                worker.cancel()
+        if sending:
+            await asyncio.wait(sending, timeout=LAST_WORDS)
+        for worker in sending:
+            worker.cancel()
+        await asyncio.gather(*self._workers.values(), return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()
+        for name in self._couriers:
+            if self.depth(name):
+                log.warning("undelivered_at_stop", receiver=name, messages=self.depth(name))

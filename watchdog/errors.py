@@ -9,7 +9,8 @@ Every error of ours, in one tree.
     ├── CollectError     a source was asked and gave no usable answer
     │   └── SourceDownError the whole source is away, so everything read from it is unknown
     ├── NotifyError      a notification was not accepted; says whether to try again
-    └── StateError       the state file cannot be used
+    ├── StateError       the state file cannot be used
+    └── RemoteError      the running sidecar cannot be asked, or says no (`watchdog.remote`)
 
 Each message is one sentence for the person who has to act on it, and never holds a secret.
 """

@@ -56,8 +56,12 @@ def _need_url(raw: object) -> object:
     assert isinstance(text, str)
     if not text.strip():
         raise ValueError("the URL is empty, so nobody would ever hear (give the receiver's http(s) URL)")
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # it says what is wrong with the host or the port, and so shows a part of it
+        good = False
+    if not good:
         raise ValueError("this is not an http(s) URL")
     return text
 
@@ -69,6 +73,16 @@ def _need_redis(raw: object) -> object:
     return text
 
 
+def _need_secret(raw: object) -> object:
+    text = _read_secret(raw)
+    assert isinstance(text, str)
+    if not text.strip():
+        raise ValueError("this secret is empty (give the text itself or {file: path})")
+    return text
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_need_secret)]
+"""A text that is never shown and never empty; may be read from a file: ``{file: path}``."""
 RedisUrl = Annotated[SecretStr, BeforeValidator(_need_redis)]
 """A redis://, rediss:// or unix:// URL that is never shown, since it may carry a password."""
 SecretUrl = Annotated[SecretStr, BeforeValidator(_need_url)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from io import StringIO
@@ -15,7 +14,7 @@ from rich.text import Text
 from watchdog.conditions import find_measure, show_value
 from watchdog.model import Kind, Measure, Value
 from watchdog.notifications import Notice
-from watchdog.report import SignalReport, Snapshot, Status, snapshot_json
+from watchdog.report import SignalReport, Snapshot, Status, snapshot_json, to_json
 from watchdog.signals import SIGNALS
 from watchdog.units import Unit, plain, show_duration
 
@@ -29,7 +28,7 @@ STYLES = {
 
 def as_json(found: Snapshot) -> str:
     """Return the audit as SPEC §4 writes it."""
-    return json.dumps(snapshot_json(found), indent=1, default=str)
+    return to_json(snapshot_json(found), indent=1)
 
 
 def as_nagios(found: Snapshot) -> str:

@@ -18,7 +18,7 @@ NOTHING: Mapping[str, object] = MappingProxyType({})
 class Labels(Mapping[str, str]):
     """An immutable set of label names and values, sorted by name, hashable."""
 
-    __slots__ = ("_hash", "_pairs")
+    __slots__ = ("_fingerprint", "_hash", "_pairs")
 
     def __init__(self, *sources: Mapping[str, str], **labels: str) -> None:
         merged: dict[str, str] = {}
@@ -26,6 +26,7 @@ class Labels(Mapping[str, str]):
             merged.update(source)
         self._pairs = dict(sorted(merged.items()))
         self._hash = hash(tuple(self._pairs.items()))
+        self._fingerprint: str | None = None
 
     def __getitem__(self, name: str) -> str:
         return self._pairs[name]
@@ -55,12 +56,14 @@ class Labels(Mapping[str, str]):
         FNV-1a, 64 bits, over each name and value, every one followed by the byte 0xff
         (prometheus/common, ``model.LabelSet.Fingerprint``).
         """
-        total = FNV_OFFSET
-        for pair in self._pairs.items():
-            for text in pair:
-                for byte in (*text.encode(), 0xFF):
-                    total = ((total ^ byte) * FNV_PRIME) & 0xFFFFFFFFFFFFFFFF
-        return f"{total:016x}"
+        if self._fingerprint is None:
+            total = FNV_OFFSET
+            for pair in self._pairs.items():
+                for text in pair:
+                    for byte in (*text.encode(), 0xFF):
+                        total = ((total ^ byte) * FNV_PRIME) & 0xFFFFFFFFFFFFFFFF
+            self._fingerprint = f"{total:016x}"
+        return self._fingerprint
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,76 +1,89 @@
-"""
-Who has to hear what: pure decisions, each with the reason that log and metric name alike.
-
-The decision compares what *is* with what each receiver was *told* (its receipts), so that it does
-not matter how often it is taken, or whether a tick was missed in between.
-"""
+"""One message to one receiver: what it says, frozen as decided, and how several become one."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from watchdog.alerts import Alert, Alerts, State, failing
+from watchdog.alerts import Alert, State
 from watchdog.model import Labels
-from watchdog.topology import Needs, affected, cause_of, inverted
+from watchdog.muting import Ack
+from watchdog.rules import ZERO, Severity
 from watchdog.units import rfc3339
 
 
 class Reason(StrEnum):
-    """Why a receiver is told of an alert, or is not told yet."""
+    """Why a receiver is told of an alert, or why it is spared, or why a message waits."""
 
     FIRST = "first"
     RESOLVED = "resolved"
+    REPEAT = "repeat"
+    ESCALATED = "escalated"
+    ACKNOWLEDGED = "acknowledged"
+    FLAPPING = "flapping"
+    STEADY = "steady"
+    REPORT = "report"
+    TEST = "test"
+
     HELD_BY_CAUSE = "held_by_cause"
+    SILENCED = "silenced"
+    MAINTENANCE = "maintenance"
+    SPARED_BY_ACK = "spared_by_ack"
+    DAMPED = "damped"
+
+    GROUP_WAIT = "group_wait"
+    GROUP_INTERVAL = "group_interval"
+    SENDING = "sending"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Alerts whose labels are among *match* go to the receivers *to*; the first that matches wins."""
-
-    to: tuple[str, ...]
-    match: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    go_on: bool = False
-
-    def takes(self, labels: Labels) -> bool:
-        """Say whether an alert with *labels* takes this route."""
-        return all(labels.get(name) in allowed for name, allowed in self.match.items())
-
-
-def receivers_of(labels: Labels, routes: Iterable[Route]) -> tuple[str, ...]:
-    """Return the receivers of an alert with *labels*, each once, in the order of the routes."""
-    found: dict[str, None] = {}
-    for route in routes:
-        if route.takes(labels):
-            found |= dict.fromkeys(route.to)
-            if not route.go_on:
-                break
-    return tuple(found)
+BEGINNINGS = frozenset({Reason.FIRST, Reason.ESCALATED, Reason.FLAPPING, Reason.STEADY})
+"""The reasons for which a receiver is told that an alert fires now."""
+Episode = tuple[str, datetime | None]
+"""One firing of an alert: its fingerprint, and when it began to fire."""
+RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One alert as it stands in a notification: with its cause and with whom it affects."""
+    """
+    One alert as it stands in a notification.
+
+    *cause* is the service that explains it, *affects* are the services that cannot work because
+    of it, *symptoms* the alerts held back on its account. *reason* says why it is told now; an
+    alert without one goes on and is repeated for the sake of the whole. *unannounced* marks an end
+    or an acknowledgement whose beginning the receiver hears in the same breath.
+    """
 
     alert: Alert
     cause: str | None
     affects: tuple[str, ...]
+    symptoms: tuple[str, ...] = ()
+    reason: Reason | None = None
+    ack: Ack | None = None
+    unannounced: bool = False
 
     @property
     def resolved(self) -> bool:
         """Say whether the notice tells an end."""
         return self.alert.state is State.RESOLVED
 
+    @property
+    def episode(self) -> Episode:
+        """Return which firing of which alert it is about."""
+        return self.alert.labels.fingerprint, self.alert.fired_at
+
 
 @dataclass(frozen=True, slots=True)
 class Notification:
     """
-    One message to one receiver, frozen as decided.
+    One message to one receiver, frozen as decided at *at* and not to be sent before *due*.
 
-    *key* is the same for every attempt to send it, so that a receiver can drop a double.
+    *key* is the same for every attempt to send it, so that a receiver can drop a double. *merged*
+    is the number of messages it stands for. *waits* says for what it waits if it does: for its
+    group, or for the receiver's yes.
     """
 
     key: str
@@ -78,6 +91,9 @@ class Notification:
     group: Labels
     notices: tuple[Notice, ...]
     at: datetime
+    due: datetime
+    merged: int = 1
+    waits: Reason | None = None
 
     @property
     def firing(self) -> tuple[Notice, ...]:
@@ -94,99 +110,155 @@ class Notification:
         """Return ``firing`` as long as one of the alerts fires (as Alertmanager)."""
         return "firing" if self.firing else "resolved"
 
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a receiver was last told of an alert: which firing, and whether of its end."""
-
-    fired_at: datetime
-    resolved: bool
-
-
-Receipts = Mapping[tuple[str, str], Receipt]
-"""By receiver and the alert's fingerprint."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is to be sent, the receipts that hold once it is, and the reason for each alert."""
-
-    notifications: tuple[Notification, ...]
-    receipts: Receipts
-    reasons: Mapping[tuple[str, str], Reason]
-
-
-def notices_of(alerts: Iterable[Alert], failing_services: frozenset[str], needs: Needs) -> list[Notice]:
-    """Return each alert with its cause, and with the services that cannot work because of it."""
-    needed_by = inverted(needs)
-    return [
-        Notice(
-            alert,
-            cause_of(alert.service, failing_services, needs),
-            tuple(affected(alert.service, needed_by)),
+    @property
+    def beginnings(self) -> frozenset[str]:
+        """Return the alerts (by fingerprint) of which the receiver first hears in it that they fire."""
+        return frozenset(
+            n.alert.labels.fingerprint for n in self.notices if n.reason in BEGINNINGS and not n.resolved
         )
-        for alert in alerts
-    ]
+
+    def wait(self, now: datetime) -> timedelta:
+        """Return for how long it has to wait at *now*; never longer than decided, whatever the clock does."""
+        return max(ZERO, min(self.due - now, self.due - self.at))
 
 
-def why_tell(alert: Alert, receipt: Receipt | None, held: bool) -> Reason | None:
-    """Say why a receiver is told of *alert* (or is spared for now), or None if there is nothing to tell."""
-    told = receipt is not None and not receipt.resolved
-    if alert.state is State.RESOLVED:
-        return Reason.RESOLVED if told else None
-    if not alert.firing or (told and receipt is not None and receipt.fired_at == alert.fired_at):
+# ---- building and merging ----------------------------------------------------------------------
+
+
+def build(
+    receiver: str,
+    group: Labels,
+    notices: Iterable[Notice],
+    at: datetime,
+    *,
+    due: datetime | None = None,
+    merged: int = 1,
+    waits: Reason | None = None,
+) -> Notification:
+    """Return the message about *notices*; its key follows from what it says and to whom."""
+    order = tuple(sorted(notices, key=_newest_state_first))
+    again = any(n.reason in (Reason.REPEAT, Reason.REPORT, Reason.TEST) for n in order)
+    content = "\n".join(map(_told, order))
+    nonce = at.isoformat() if again else ""
+    key = hashlib.sha256(f"{receiver}\n{group!r}\n{nonce}\n{content}".encode()).hexdigest()[:32]
+    return Notification(key, receiver, group, order, at, due or at, merged, waits)
+
+
+def _told(notice: Notice) -> str:
+    """Return what makes *notice* news; figures and words alone do not."""
+    alert, ack = notice.alert, notice.ack
+    seen = ack.at if ack is not None and notice.reason is Reason.ACKNOWLEDGED else ""
+    mark = alert.labels.fingerprint
+    return f"{mark} {notice.resolved} {alert.fired_at} {alert.resolved_at} {notice.reason} {seen}"
+
+
+def _newest_state_first(notice: Notice) -> tuple[bool, int, float, str]:
+    """Order what fires before what ended, the worst before the rest, the latest before the earlier."""
+    alert = notice.alert
+    moment = alert.resolved_at or alert.fired_at
+    return notice.resolved, RANKS[alert.severity], -(moment.timestamp() if moment else 0.0), alert.name
+
+
+def merge(messages: Sequence[Notification]) -> Notification:
+    """
+    Return one message that says all that *messages* (in order, to one receiver) say.
+
+    Every firing of every alert is told once, in its latest state: an end carries the time of its
+    beginning. A firing whose end was not told by itself, since the alert flapped, gives way to the
+    one after it. Times stay as they were, and decide nothing: the clock may have been set back.
+    """
+    latest: dict[Episode, Notice] = {}
+    begun: set[Episode] = set()
+    goes_on: dict[str, Episode] = {}
+    for message in messages:
+        for notice in sorted(message.notices, key=_as_it_came):
+            episode = notice.episode
+            earlier = goes_on.get(episode[0], episode)
+            if earlier != episode:
+                del latest[earlier], goes_on[episode[0]]
+                if earlier in begun:
+                    begun.add(episode)
+            if notice.unannounced or notice.reason in BEGINNINGS:
+                begun.add(episode)
+            news = _news(latest.get(episode), notice)
+            follows = notice.resolved or news is Reason.ACKNOWLEDGED
+            latest[episode] = replace(notice, reason=news, unannounced=follows and episode in begun)
+            if not notice.resolved:
+                goes_on[episode[0]] = episode
+            else:
+                goes_on.pop(episode[0], None)
+    first = messages[0]
+    soonest = min(messages, key=lambda message: message.due)
+    groups = {message.group for message in messages}
+    return build(
+        first.receiver,
+        first.group if len(groups) == 1 else Labels(),
+        latest.values(),
+        first.at,
+        due=soonest.due,
+        merged=sum(message.merged for message in messages),
+        waits=soonest.waits,
+    )
+
+
+def _as_it_came(notice: Notice) -> tuple[bool, bool]:
+    """Order what is said of one alert: the end of what was told before, what came and went, what fires."""
+    return not notice.resolved, notice.unannounced
+
+
+def _news(before: Notice | None, notice: Notice) -> Reason | None:
+    """Say why *notice* is told now that *before* about the same firing is told in the same breath."""
+    if before is None or before.resolved != notice.resolved:
+        return notice.reason
+    if before.reason is not None and notice.reason in (None, Reason.REPEAT):
+        return before.reason  # nobody can be reminded of what is new
+    return notice.reason
+
+
+def without(message: Notification, fingerprints: frozenset[str]) -> Notification | None:
+    """Return *message* without the beginnings of some alerts, or None if nothing new is left of it."""
+    kept = [n for n in message.notices if n.resolved or n.alert.labels.fingerprint not in fingerprints]
+    if len(kept) == len(message.notices):
+        return message
+    if not any(notice.reason for notice in kept):
         return None
-    return Reason.HELD_BY_CAUSE if held else Reason.FIRST
-
-
-def due(alerts: Alerts, receipts: Receipts, routes: Sequence[Route], needs: Needs, now: datetime) -> Decision:
-    """
-    Decide what every receiver has to hear at *now*.
-
-    A symptom is spared while a service it needs has a critical alert; its end is always told if
-    its beginning was. Alerts of one cause and service go into one message, which also repeats
-    what else fires there.
-    """
-    causes = failing(alerts)
-    after = dict(receipts)
-    reasons: dict[tuple[str, str], Reason] = {}
-    groups: dict[tuple[str, str], list[Notice]] = {}
-    news: set[tuple[str, str]] = set()
-    for notice in notices_of(alerts.values(), causes, needs):
-        alert = notice.alert
-        for receiver in receivers_of(alert.labels, routes):
-            ticket = (receiver, alert.labels.fingerprint)
-            reason = why_tell(alert, receipts.get(ticket), notice.cause is not None)
-            group = (receiver, alert.service)
-            if reason is not None:
-                reasons[ticket] = reason
-            if reason in (Reason.FIRST, Reason.RESOLVED):
-                news.add(group)
-                after[ticket] = Receipt(alert.fired_at or now, alert.state is State.RESOLVED)
-            elif not (alert.firing and reason is None):
-                continue
-            groups.setdefault(group, []).append(notice)
-    known = {alert.labels.fingerprint for alert in alerts.values()}
-    after = {ticket: r for ticket, r in after.items() if not r.resolved or ticket[1] in known}
-    return Decision(
-        tuple(_notification(*group, groups[group], now) for group in groups if group in news), after, reasons
+    return build(
+        message.receiver,
+        message.group,
+        kept,
+        message.at,
+        due=message.due,
+        merged=message.merged,
+        waits=message.waits,
     )
 
 
-def _notification(receiver: str, service: str, notices: Sequence[Notice], now: datetime) -> Notification:
-    content = "\n".join(
-        f"{n.alert.labels.fingerprint} {n.resolved} {n.alert.fired_at} {n.alert.resolved_at}" for n in notices
-    )
-    key = hashlib.sha256(f"{receiver}\n{service}\n{content}".encode()).hexdigest()[:32]
-    order = sorted(notices, key=lambda n: (n.resolved, n.alert.severity != "critical", n.alert.name))
-    return Notification(key, receiver, Labels(service=service), tuple(order), now)
+# ---- words -------------------------------------------------------------------------------------
+
+SAID = {
+    Reason.REPEAT: "STILL ",
+    Reason.ESCALATED: "ESCALATED ",
+    Reason.ACKNOWLEDGED: "ACKNOWLEDGED ",
+    Reason.FLAPPING: "FLAPPING ",
+    Reason.STEADY: "STEADY ",
+}
 
 
 def one_line(notice: Notice) -> str:
     """Return the sentence that says it all, for a phone's lock screen."""
-    state = "RESOLVED" if notice.resolved else str(notice.alert.severity).upper()
-    blind = " (cannot be seen at present)" if notice.alert.state is State.BLIND else ""
-    return f"{state} {notice.alert.name}: {notice.alert.summary}{blind}"
+    alert = notice.alert
+    if notice.reason in (Reason.REPORT, Reason.TEST):
+        return f"{str(notice.reason).upper()} {alert.name}: {alert.summary}"
+    state = "RESOLVED" if notice.resolved else str(alert.severity).upper()
+    said = "" if notice.resolved or notice.reason is None else SAID.get(notice.reason, "")
+    more = " (cannot be seen at present)" if alert.state is State.BLIND else ""
+    if notice.reason is Reason.FLAPPING:
+        more += f" (began {len(alert.firings)} times lately; no more of it until it is steady)"
+    if notice.ack is not None:
+        more += f" (acknowledged by {notice.ack.by})"
+    if alert.ended:
+        more += f" ({alert.ended})"
+    return f"{said}{state} {alert.name}: {alert.summary}{more}"
 
 
 def when(moment: datetime | None) -> str:

@@ -89,6 +89,8 @@ class Findings:
             return f"must be more than {_plain(context['gt'])}", ""
         if kind == "greater_than_equal":
             return f"must be at least {_plain(context['ge'])}", ""
+        if kind == "less_than_equal":
+            return f"must be at most {_plain(context['le'])}", ""
         if kind == "string_pattern_mismatch":
             return f'"{detail["input"]}" does not fit', "use letters, digits and _"
         if kind in EXPECTED:
@@ -141,6 +143,10 @@ def place(path: Path, root: Any) -> str:
             return ": ".join([title, *_inner(rest)])
         case ("routes", int(i), *_):
             return f"route {i + 1}"
+        case ("maintenance", int(i), *rest):
+            return ": ".join([f"maintenance window {i + 1}", *_inner(rest)])
+        case ("reports", int(i), *rest):
+            return ": ".join([f"report {i + 1}", *_inner(rest)])
     return ".".join(str(part) for part in path)
 
 

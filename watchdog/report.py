@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # pydantic describes no others before Python 3.12
 
 from watchdog.alerts import Alert, State, failing
 from watchdog.conditions import ANY_SIGNAL, DEFAULT_WINDOW, Term, look_up
 from watchdog.history import History
 from watchdog.model import AtLeast, Kind, Labels, Measure, Reading, SignalKey, Value
-from watchdog.notifications import Notice, notices_of
+from watchdog.notifications import Notice
 from watchdog.rules import Severity, Watch
+from watchdog.telling import notices_of
 from watchdog.topology import Needs
 from watchdog.units import rfc3339
 
@@ -156,62 +161,150 @@ def _says_unknown(alert: Alert) -> bool:
 # ---- as JSON -----------------------------------------------------------------------------------
 
 
+def to_json(body: object, indent: int | None = None) -> str:
+    """Return *body* as JSON in ASCII; what has no form in it is text, what is no number null."""
+    try:
+        return json.dumps(body, indent=indent, default=str, allow_nan=False)
+    except ValueError:  # somebody's health endpoint said 1e999
+        return json.dumps(_finite(body), indent=indent, default=str, allow_nan=False)
+
+
+def _finite(body: Any) -> Any:
+    if isinstance(body, Mapping):
+        return {name: _finite(found) for name, found in body.items()}
+    if isinstance(body, list | tuple):
+        return [_finite(found) for found in body]
+    return None if isinstance(body, float) and not math.isfinite(body) else body
+
+
+@lru_cache(maxsize=4_096)
+def stamp(at: datetime) -> str:
+    """Return *at* as JSON has it; in a storm ten thousand alerts share a few moments."""
+    return rfc3339(at)
+
+
+def stamp_if(at: datetime | None) -> str | None:
+    """Return *at* as JSON has it, if there is such a moment."""
+    return None if at is None else stamp(at)
+
+
+class SignalBody(TypedDict):
+    """One signal as the audit and the API show it."""
+
+    signal: str
+    labels: dict[str, str]
+    status: Status
+    values: dict[str, float | str | None]
+    bounds: NotRequired[dict[str, str]]
+    trouble: NotRequired[str]
+    evidence: NotRequired[dict[str, Any]]
+
+
+class AlertBody(TypedDict):
+    """One alert as the audit shows it."""
+
+    labels: dict[str, str]
+    fingerprint: str
+    state: State
+    since: str
+    fired_at: str | None
+    resolved_at: str | None
+    value: float | None
+    summary: str
+    figures: list[str]
+    evidence: dict[str, Any]
+    ended: str | None
+    cause: str | None
+    affects: list[str]
+    symptoms: list[str]
+    runbook: str
+
+
+class RedisBody(TypedDict):
+    """The server that is looked at."""
+
+    up: bool
+    version: str | None
+
+
+class ServiceBody(TypedDict):
+    """One service with its signals."""
+
+    status: Status
+    signals: list[SignalBody]
+
+
+class SnapshotBody(TypedDict):
+    """Everything that is known (SPEC §4)."""
+
+    status: Status
+    at: str
+    redis: RedisBody
+    services: dict[str, ServiceBody]
+    alerts: list[AlertBody]
+
+
 def number(found: Value) -> float | str | None:
     """Return *found* as JSON has it; that a number is a lower bound is said beside it."""
     return found.number if isinstance(found, AtLeast) else found
 
 
-def signal_json(report: SignalReport) -> dict[str, Any]:
+def signal_json(report: SignalReport) -> SignalBody:
     """Return one signal as the audit and the API show it."""
     reading = report.reading
     shown = {**reading.values, **report.figures}
-    body: dict[str, Any] = {
+    body: SignalBody = {
         "signal": reading.signal.kind,
         "labels": dict(reading.signal.labels),
-        "status": str(report.status),
+        "status": report.status,
         "values": {name: number(found) for name, found in shown.items()},
     }
-    bounds = {name: "at_least" for name, found in shown.items() if isinstance(found, AtLeast)}
-    extra = {"bounds": bounds, "trouble": reading.trouble, "evidence": dict(reading.evidence)}
-    return body | {name: found for name, found in extra.items() if found}
+    if bounds := {name: "at_least" for name, found in shown.items() if isinstance(found, AtLeast)}:
+        body["bounds"] = bounds
+    if reading.trouble:
+        body["trouble"] = reading.trouble
+    if reading.evidence:
+        body["evidence"] = dict(reading.evidence)
+    return body
 
 
-def alert_json(notice: Notice) -> dict[str, Any]:
+def alert_json(notice: Notice) -> AlertBody:
     """Return one alert as the audit and the API show it."""
     alert = notice.alert
     return {
         "labels": dict(alert.labels),
         "fingerprint": alert.labels.fingerprint,
-        "state": str(alert.state),
-        "since": rfc3339(alert.active_since),
-        "fired_at": alert.fired_at and rfc3339(alert.fired_at),
-        "resolved_at": alert.resolved_at and rfc3339(alert.resolved_at),
+        "state": alert.state,
+        "since": stamp(alert.active_since),
+        "fired_at": stamp_if(alert.fired_at),
+        "resolved_at": stamp_if(alert.resolved_at),
         "value": alert.value,
         "summary": alert.summary,
         "figures": list(alert.figures),
         "evidence": dict(alert.evidence),
+        "ended": alert.ended or None,
         "cause": notice.cause,
         "affects": list(notice.affects),
+        "symptoms": list(notice.symptoms),
         "runbook": alert.runbook,
     }
 
 
-def snapshot_json(found: Snapshot) -> dict[str, Any]:
+def snapshot_json(found: Snapshot) -> SnapshotBody:
     """Return the whole snapshot (SPEC §4), with the alerts that ended lately."""
     servers = [report.reading for key, report in found.signals.items() if key.kind == "redis"]
     server = servers[0] if servers else None
+    version = server.evidence.get("version") if server else None
     return {
-        "status": str(found.status),
-        "at": rfc3339(found.at),
+        "status": found.status,
+        "at": stamp(found.at),
         "redis": {
             "up": bool(server and server.values.get("up") == 1),
-            "version": str(server.evidence.get("version"))
-            if server and "version" in server.evidence
-            else None,
+            "version": None if version is None else str(version),
         },
         "services": {
             service: {
-                "status": str(status),
+                "status": status,
                 "signals": [signal_json(report) for report in found.of_service(service)],
             }
             for service, status in found.services.items()

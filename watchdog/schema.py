@@ -5,15 +5,27 @@ from __future__ import annotations
 from types import GenericAlias
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    create_model,
+    model_validator,
+)
 
-from watchdog.fields import Address, Duration, RedisUrl, Wait, one_or_many
+from watchdog.alerts import KEEP_FIRINGS
+from watchdog.fields import Address, Duration, RedisUrl, Secret, SecretUrl, Wait, one_or_many
 from watchdog.notifiers import NOTIFIERS
 from watchdog.rules import Severity
+from watchdog.schedule import Schedule, parse_schedule
 from watchdog.signals import SIGNALS
+from watchdog.telling import OWN_SERVICE
 
-IMPLICIT = "redis"
-"""The signal that is always there, and the service that has it."""
+IMPLICIT = {"redis": "redis", "watchdog": OWN_SERVICE, "receiver": OWN_SERVICE}
+"""The signals that are always there, and the services that have them."""
 DEFAULT_REDIS = "redis://127.0.0.1:6379/0"
 
 
@@ -24,7 +36,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 class Model(BaseModel):
     """Base of every mapping in the file: no unknown keys, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
 
 class RedisModel(Model):
@@ -60,14 +72,128 @@ class OverrideModel(Model):
     off: str | None = Field(None, min_length=1, description="the reason why the rule does not hold here")
 
 
-class RouteModel(Model):
-    """One item of `routes`: which alerts go to whom; the first that matches wins."""
+class MatchModel(Model):
+    """Which alerts are meant: those whose labels are among these; a key that is absent means any."""
 
-    to: Names = Field(min_length=1, description="receivers")
     severity: Names | None = None
     service: Names | None = None
     alertname: Names | None = None
+
+
+class EscalationModel(Model):
+    """Whom to tell as well of what nobody has acknowledged."""
+
+    after: Duration = Field(description="so long after the route's own receivers were told")
+    to: Names = Field(min_length=1, description="receivers")
+
+
+Escalations = Annotated[
+    tuple[EscalationModel, ...], BeforeValidator(lambda raw: [raw] if isinstance(raw, dict) else raw)
+]
+
+
+class RouteModel(MatchModel):
+    """One item of `routes`: which alerts go to whom; the first that matches wins."""
+
+    to: Names = Field(min_length=1, description="receivers")
     go_on: bool = Field(False, alias="continue", description="look at the next routes as well")
+    group_wait: Wait | None = Field(None, description="instead of the one under `notifications`")
+    group_interval: Wait | None = Field(None, description="instead of the one under `notifications`")
+    repeat_interval: Duration | None = Field(None, description="instead of the one under `notifications`")
+    escalate: Escalations = Field((), description="whom to tell as well if nobody acknowledges")
+
+
+class FlappingModel(Model):
+    """When an alert counts as flapping; it is then told once more, and next when it is steady."""
+
+    times: int = Field(4, ge=2, le=KEEP_FIRINGS, description="so many beginnings")
+    within: Duration = Field("30m", validate_default=True, description="in so long a time")
+    steady: Duration = Field("10m", validate_default=True, description="until nothing changed for so long")
+
+
+class NotificationsModel(Model):
+    """How all receivers are told, unless a route says otherwise."""
+
+    group_wait: Wait = Field("0s", validate_default=True, description="how long a new group is gathered")
+    group_interval: Wait = Field("10s", validate_default=True, description="how often a group may speak")
+    repeat_interval: Duration = Field("4h", validate_default=True, description="how often to remind")
+    flapping: Annotated[
+        FlappingModel | None, BeforeValidator(lambda raw: None if raw in ("off", False) else raw)
+    ] = Field({}, validate_default=True, description="what counts as flapping, or off")
+    expire_after: Duration = Field(
+        "24h", validate_default=True, description="give a message up after trying for so long"
+    )
+
+
+def _cron(line: str) -> str:
+    return parse_schedule(line, "UTC").cron
+
+
+def _zone(name: str) -> str:
+    return parse_schedule("@daily", name).time_zone
+
+
+class ScheduleModel(Model):
+    """A cron line in a time zone."""
+
+    cron: Annotated[str, AfterValidator(_cron)] = Field(description="five fields as in crontab, or @daily")
+    time_zone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="such as Europe/Berlin")
+
+    @property
+    def schedule(self) -> Schedule:
+        """Return the schedule."""
+        return Schedule(self.cron, self.time_zone)
+
+
+class MaintenanceModel(ScheduleModel, MatchModel):
+    """One item of `maintenance`: a window that comes again, in which nobody is told."""
+
+    for_: Duration = Field(alias="for", description="how long the window is")
+    reason: str = Field("", description="why, for those who wonder")
+
+
+class ReportModel(ScheduleModel):
+    """One item of `reports`: what is told without anything being wrong."""
+
+    what: Literal["all_clear", "audit", "self_test"] = Field(description="what is told")
+    to: Names = Field((), description="receivers; a self-test takes the routes instead")
+
+    @model_validator(mode="after")
+    def _somebody(self) -> ReportModel:
+        if (self.what == "self_test") == bool(self.to):
+            raise ValueError("all_clear and audit need `to`, a self_test goes where the routes send it")
+        return self
+
+
+class PingModel(Model):
+    """An address outside that must hear from us, and raises the alarm when it does not."""
+
+    url: SecretUrl = Field(description="asked with GET while all is well with the watchdog itself")
+    every: Duration = Field("1m", validate_default=True, description="how often")
+    timeout: Duration = Field("10s", validate_default=True, description="how long to wait for an answer")
+
+
+class BeatModel(Model):
+    """A heartbeat of the watchdog's own, for another one to watch: the only key it ever writes."""
+
+    key: str = Field(min_length=1, description="the key to SET")
+    ttl: Duration = Field("1m", validate_default=True, description="when it expires without us")
+
+
+class PairModel(Model):
+    """Two watchdogs on one pipeline: a lease in Redis says who sends."""
+
+    lease: str = Field(min_length=1, description="the key both use")
+    ttl: Duration = Field("15s", validate_default=True, description="how soon the other takes over")
+    name: str = Field("", description="who we are (default: host and process)")
+
+
+class ApiModel(Model):
+    """Who may write to the API, and read it from elsewhere."""
+
+    tokens: Secret | None = Field(
+        None, description="a token, or {file: path} with one on each line, `name: token` or just the token"
+    )
 
 
 class ServiceBase(Model):
@@ -90,7 +216,7 @@ class ReceiverBase(Model):
 _SIGNAL_FIELDS: dict[str, Any] = {
     kind: (GenericAlias(tuple, (signal.Config, ...)), Field((), description=(signal.__doc__ or "").strip()))
     for kind, signal in SIGNALS.items()
-    if kind != IMPLICIT
+    if kind not in IMPLICIT
 }
 _NOTIFIER_FIELDS: dict[str, Any] = {
     name: (notifier | None, Field(None, description=(notifier.__doc__ or "").strip()))
@@ -117,6 +243,13 @@ class FileBase(Model):
     builtin_rules: Literal["on", "off", True, False] = Field("on", description="off drops the built-in rules")
     rules: tuple[RuleModel, ...] = Field((), description="what is wrong, and when")
     routes: tuple[RouteModel, ...] = Field((), description="which alerts go to whom")
+    notifications: NotificationsModel = Field({}, validate_default=True, description="how they are told")
+    maintenance: tuple[MaintenanceModel, ...] = Field((), description="when nobody is told")
+    reports: tuple[ReportModel, ...] = Field((), description="what is told though nothing is wrong")
+    ping: PingModel | None = Field(None, description="a dead-man's switch outside")
+    heartbeat: BeatModel | None = Field(None, description="a heartbeat of the watchdog's own")
+    pair: PairModel | None = Field(None, description="share the work of telling with another watchdog")
+    api: ApiModel = Field({}, validate_default=True, description="who may write")
 
 
 FileModel: Any = create_model(

@@ -5,29 +5,50 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from watchdog.alerts import Alert, evaluate
+from watchdog.bulletin import LATE, WEEK, bulletin, headline, reports_due
 from watchdog.clock import Clock
 from watchdog.config import Config
 from watchdog.delivery import Outbox
 from watchdog.errors import StateError
+from watchdog.heard import Heard
 from watchdog.history import History
-from watchdog.model import Labels, Reading
-from watchdog.notifications import Receipts, due
+from watchdog.keeping import Keeper, Kept
+from watchdog.model import Labels, Reading, SignalKey
+from watchdog.muting import Ack, Silence, settle, settle_acks
+from watchdog.notifications import Notification, Reason
+from watchdog.pair import pair_of
 from watchdog.reader import RedisReader
+from watchdog.records import read_ack, read_silence, write_ack, write_silence
 from watchdog.report import Snapshot, figures_of, snapshot
+from watchdog.signals import receiver, watchdog
 from watchdog.sources import build_signals, build_sources, look
 from watchdog.state import StateFile
+from watchdog.telling import OWN_SERVICE, Decision, Receipts, Ticket, Wishes, due, owed
+from watchdog.units import EPOCH
+from watchdog.vigil import Checkup, Signs, witnesses_of
 
 LONGEST_PATIENCE = 1.0
 STUCK = timedelta(minutes=10)
-"""An outbox whose oldest notification waits for longer does not move."""
+"""An outbox whose oldest message waits for longer does not move."""
+SELF_TEST = timedelta(seconds=15)
+"""How long the alert of a self-test fires, at least one tick."""
+SELF_TESTED = "self_test delivered"
+FIRST_LOOKS = timedelta(minutes=1)
+"""So long a report waits for signals that were never seen yet."""
+MOST_TOLD = 5_000
+"""So many records of the delivery log a weekly audit reads."""
+MOST_LOGGED = 20
+"""So many fingerprints stand in one line of the log."""
+OWN = SignalKey(OWN_SERVICE, "watchdog", Labels())
 log = structlog.get_logger()
 
 
@@ -44,30 +65,41 @@ class Pulse:
     spent_seconds: float = 0.0
     collect_failures: dict[tuple[str, str], int] = field(default_factory=dict)
     state_failures: int = 0
+    decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    signs: Signs = field(default_factory=Counter)
 
 
 class Sidecar:
-    """Watches what *config* says; built in `cli`, driven by APScheduler in `run` or by hand in tests."""
+    """Watches what *config* says; built in `cli`, driven by `start` or by hand in tests."""
 
     def __init__(self, config: Config, clock: Clock, state: StateFile | None = None) -> None:
+        """Take up what an earlier process left in *state*; without one nothing outlives this process."""
         self.config = config
         self.clock = clock
+        self.pulse = Pulse(clock())
         self.reader = RedisReader(config.redis_url, config.redis_timeout.total_seconds())
         timed = build_signals(config)
         self.signals = [one.signal for one in timed]
-        self.state = state
-        if state is not None:
-            state.recall(self.signals)
+        self.state = state or StateFile(":memory:", clock)
+        self.keeper = Keeper(self.state)
+        kept = self.keeper.recall(self.signals, config.receivers, self.pulse.started_at)
+        self.alerts: Mapping[Labels, Alert] = kept.alerts
+        self.receipts: Receipts = kept.receipts
+        self.wishes = kept.wishes
+        self.done = {r.name: kept.done.get(r.name, self.pulse.started_at) for r in config.reports}
+        self.done |= {name: at for name, at in kept.done.items() if name == SELF_TESTED}
+        self.outbox = Outbox(config.receivers, config.link, self.state, clock, config.expire_after)
+        self.pair = pair_of(config, self.outbox, self, clock, self.pulse.signs)
+        self.witnesses = witnesses_of(config, self.pulse.signs)
         self.sources = build_sources(timed, self.reader)
         self.history = History(config.keep)
-        self.alerts: Mapping[Labels, Alert] = {}
-        self.receipts: Receipts = {}
-        self.outbox = Outbox(config.receivers, config.link, clock)
         self.figures = figures_of(config.binding.watches, config.offered)
+        self.reasons: Mapping[Ticket, Reason] = {}
         self.latest: Snapshot | None = None
-        self.pulse = Pulse(clock())
+        self._testing_until: datetime | None = None
+        self._set_aside_at = self.pulse.started_at if self.state.set_aside else None
         self._patience = min(LONGEST_PATIENCE, config.every.total_seconds() / 2)
-        self._scheduler = AsyncIOScheduler()
+        self._driver: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -75,33 +107,162 @@ class Sidecar:
         """Look once, decide once, tell whoever has to know."""
         readings = await look(self.sources, now, self._patience)
         self._note_failures(readings)
-        self.history = self.history.add(readings)
-        before, self.alerts = (
-            self.alerts,
-            evaluate(self.config.binding.watches, self.history, self.alerts, now),
-        )
+        self.history = self.history.add([*readings, *self._own_readings(now)])
+        before = self.alerts
+        self.alerts = evaluate(self.config.binding.watches, self.history, before, now, owed(self.receipts))
         self._log_changes(before)
+        self.wishes = Wishes(
+            settle(self.wishes.silences, self.alerts.values(), now),
+            settle_acks(self.wishes.acks, self.alerts.values()),
+        )
+        decision = due(self.alerts, self.receipts, self.config.policy, self.wishes, now)
+        self._note_reasons(decision)
+        self.receipts = decision.receipts
+        self.tell(decision.notifications, decision.withdrawn)
         self.latest = snapshot(
             self.history,
             self.alerts,
             now,
             figures=self.figures,
             services=self.config.services,
-            needs=self.config.needs,
+            needs=self.config.policy.needs,
         )
-        decision = due(self.alerts, self.receipts, self.config.routes, self.config.needs, now)
-        self.receipts = decision.receipts
-        self.outbox.put(decision.notifications)
-        self._save()
+        self._report(self.latest, now)
 
-    def _save(self) -> None:
-        if self.state is None:
-            return
+    def tell(
+        self, messages: tuple[Notification, ...] = (), withdrawn: frozenset[Ticket] = frozenset()
+    ) -> None:
+        """Queue *messages* and keep them with what they follow from, in one transaction; then send."""
+        self.outbox.take(messages, withdrawn)
+        if self.pair is not None:
+            self.pair.spare()
+        self.keep()
+        self.outbox.wake()
+
+    def keep(self) -> bool:
+        """Write what changed into the state file, and say whether that went well."""
+        kept = Kept(self.alerts, self.receipts, self.wishes, dict(self.done))
+        if self.keeper.stage(kept, self.signals):
+            self._set_aside_at = self.clock()
+            self.outbox.keep_all()
         try:
-            self.state.save(self.signals)
+            self.state.commit()
         except StateError as exc:
             self.pulse.state_failures += 1
             log.error("state_not_saved", why=str(exc))
+            return False
+        return True
+
+    # ---- what people say -------------------------------------------------------------------------
+
+    def silence(self, silence: Silence) -> bool:
+        """Take *silence* (new, changed or ended by its times); say whether it is safely kept."""
+        self.wishes = replace(self.wishes, silences={**self.wishes.silences, silence.id: silence})
+        log.info("silence", id=silence.id, by=silence.created_by, ends_at=silence.ends_at.isoformat())
+        if self.pair is not None:
+            self.pair.share("silences", write_silence(silence))
+        return self.keep()
+
+    def acknowledge(self, ack: Ack) -> bool:
+        """Take *ack*; say whether it is safely kept."""
+        self.wishes = replace(self.wishes, acks={**self.wishes.acks, ack.fingerprint: ack})
+        log.info("acknowledged", fingerprint=ack.fingerprint, by=ack.by)
+        if self.pair is not None:
+            self.pair.share("acks", write_ack(ack))
+        return self.keep()
+
+    def take_back(self, ack: Ack) -> bool:
+        """Forget *ack*, and have the other one of a pair hold it for no firing; say whether that is kept."""
+        acks = {mark: other for mark, other in self.wishes.acks.items() if mark != ack.fingerprint}
+        self.wishes = replace(self.wishes, acks=acks)
+        log.info("acknowledgement_taken_back", fingerprint=ack.fingerprint)
+        if self.pair is not None:
+            self.pair.share("acks", write_ack(replace(ack, fired_at=EPOCH)))
+        return self.keep()
+
+    def self_test(self, now: datetime) -> None:
+        """Have the alert `SelfTest` fire from the next tick on, for a while, and take its whole way."""
+        self._testing_until = now + max(SELF_TEST, 2 * self.config.every)
+
+    # ---- what is told though nothing is wrong ----------------------------------------------------
+
+    def _report(self, latest: Snapshot, now: datetime) -> None:
+        """Tell the reports whose time has come, and note which self-test has come through."""
+        messages: list[Notification] = []
+        done = {**self.done, **self._self_tested()}
+        unseen = len(latest.signals) < len(self.figures) and now - self.pulse.started_at < FIRST_LOOKS
+        for report, moment in () if unseen else reports_due(self.config.reports, self.done, now):
+            done[report.name] = now
+            if now - moment > LATE:
+                continue
+            if report.what == "self_test":
+                self.self_test(now)
+            else:
+                told = self.state.deliveries(outcome="sent", since=now - WEEK, limit=MOST_TOLD)
+                messages += bulletin(report, latest, moment, told)
+        if done != self.done:
+            self.done = done
+            self.tell(tuple(messages))
+
+    def _self_tested(self) -> dict[str, datetime]:
+        """Return when a self-test that is on its way had reached everybody who is told of it."""
+        test = next((labels for labels in self.alerts if labels["alertname"] == "SelfTest"), None)
+        began = self.alerts[test].fired_at if test is not None else None
+        if test is None or began is None or self.done.get(SELF_TESTED, began - SELF_TEST) >= began:
+            return {}
+        mark = test.fingerprint
+        told = {name for (name, of), r in self.receipts.items() if of == mark and r.fired_at == began}
+        sent = self.state.deliveries(fingerprint=mark, outcome="sent", since=began)
+        return {SELF_TESTED: self.clock()} if told and told <= {str(r["receiver"]) for r in sent} else {}
+
+    # ---- the other one of a pair -----------------------------------------------------------------
+
+    def adopt(self, heard: Heard) -> None:
+        """Take over what the other watchdog announced, so that its end is told."""
+        signals = {watch.labels: watch.lead for watch in self.config.binding.watches}
+        self.alerts, self.receipts = heard.adopt(self.alerts, self.receipts, signals)
+
+    def take_wish(self, book: str, record: Mapping[str, Any]) -> None:
+        """Take the silence or acknowledgement that the other watchdog was told of."""
+        if book == "silences":
+            silence = read_silence(record)
+            self.wishes = replace(self.wishes, silences={**self.wishes.silences, silence.id: silence})
+        elif book == "acks":
+            ack = read_ack(record)
+            self.wishes = replace(self.wishes, acks={**self.wishes.acks, ack.fingerprint: ack})
+
+    def wishes_said(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield all silences and acknowledgements, as the other watchdog takes them."""
+        yield from (("silences", write_silence(silence)) for silence in self.wishes.silences.values())
+        yield from (("acks", write_ack(ack)) for ack in self.wishes.acks.values())
+
+    # ---- what it knows of itself -----------------------------------------------------------------
+
+    def _own_readings(self, now: datetime) -> list[Reading]:
+        testing = self._testing_until is not None and now < self._testing_until
+        own = watchdog.reading(
+            OWN,
+            now,
+            unsaved_since=self.state.unsaved_since,
+            set_aside_at=self._set_aside_at,
+            set_aside=self.state.set_aside,
+            self_test=testing,
+        )
+        return [own, *(self._receiver_reading(name, now) for name in self.config.receivers)]
+
+    def _receiver_reading(self, name: str, now: datetime) -> Reading:
+        health = self.outbox.health(name)
+        refusals, health.refusals = tuple(health.refusals), []
+        return receiver.reading(
+            SignalKey(OWN_SERVICE, "receiver", Labels(receiver=name)),
+            now,
+            since=self.pulse.started_at,
+            failing_since=health.failing_since,
+            why=health.why,
+            refusals=refusals,
+            waiting=self.outbox.depth(name),
+            oldest=self.outbox.oldest(name),
+        )
 
     def _note_failures(self, readings: list[Reading]) -> None:
         for reading in readings:
@@ -122,37 +283,59 @@ class Sidecar:
                     summary=alert.summary,
                 )
 
-    # ---- driving -------------------------------------------------------------------------------
+    def _note_reasons(self, decision: Decision) -> None:
+        """Count and log every decision that is not the one of the tick before."""
+        changed: dict[tuple[str, str], list[str]] = {}
+        for (name, fingerprint), reason in decision.reasons.items():
+            if self.reasons.get((name, fingerprint)) is not reason:
+                changed.setdefault((name, str(reason)), []).append(fingerprint)
+        for (name, why), marks in changed.items():
+            self.pulse.decisions[name, why] += len(marks)
+            log.info("decision", receiver=name, reason=why, count=len(marks), alerts=marks[:MOST_LOGGED])
+        for message in decision.notifications:
+            if message.waits is not None:
+                self.pulse.decisions[message.receiver, str(message.waits)] += 1
+                until = message.due.isoformat()
+                log.info("decision", receiver=message.receiver, reason=str(message.waits), until=until)
+        self.reasons = decision.reasons
+
+    # ---- driving ---------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start ticking and delivering on the running loop."""
         self.outbox.start()
-        self._scheduler.add_job(
-            self._tick_safely,
-            "interval",
-            seconds=self.config.every.total_seconds(),
-            next_run_time=self.clock(),
-            max_instances=1,
-            coalesce=True,
-            misfire_grace_time=None,
-        )
-        self._scheduler.start()
+        if self.pair is not None:
+            self.pair.start()
+        for witness in self.witnesses:
+            witness.start()
+        self._driver = asyncio.create_task(self._drive(), name="tick")
 
     async def stop(self) -> None:
         """Stop ticking and delivering, in reverse order of `start`."""
-        if self._scheduler.running:
-            self._scheduler.pause()
-            await asyncio.sleep(0)  # a tick that is due by now begins, and is waited for like any other
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), self._patience)
-            self._scheduler.shutdown(wait=False)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), self._patience)
+        if self._driver is not None:
+            self._driver.cancel()
+            await asyncio.gather(self._driver, return_exceptions=True)
+        for witness in reversed(self.witnesses):
+            await witness.stop()
         for source in self.sources:
             source.cancel()
         await self.outbox.stop()
+        if self.pair is not None:
+            await self.pair.stop()
         await self.reader.close()
-        if self.state is not None:
-            self._save()
-            self.state.close()
+        self.keep()
+        self.state.close()
+
+    async def _drive(self) -> None:
+        """Tick once an interval by the monotonic clock: setting the other one stops nothing."""
+        loop, every = asyncio.get_running_loop(), self.config.every.total_seconds()
+        due = loop.time()
+        while True:
+            await self._tick_safely()
+            due = max(due + every, loop.time())  # what was missed is not made up for
+            await asyncio.sleep(due - loop.time())
 
     async def _tick_safely(self) -> None:
         """Tick, and whatever happens tick on: the one place where every error is caught."""
@@ -160,8 +343,6 @@ class Sidecar:
         self._idle.clear()
         try:
             await self.tick(now)
-        except asyncio.CancelledError:
-            return  # we are being stopped, and the scheduler would call that an error
         except Exception:
             self.pulse.failed_ticks += 1
             log.exception("tick_failed")
@@ -176,12 +357,51 @@ class Sidecar:
         pulse.spent_seconds += took
         pulse.slowest_tick_seconds = max(took, pulse.slowest_tick_seconds)
 
+        self._tell_witnesses()
+
+    def _tell_witnesses(self) -> None:
+        """Have everybody hear of the tick who raises the alarm when no more come."""
+        now = self.clock()
+        if self.latest is not None:
+            checkup = Checkup(now, self.why_unwell(now), self.why_stuck(now), headline(self.latest))
+            for witness in self.witnesses:
+                witness.ticked(checkup)
+
+    # ---- is it well? -----------------------------------------------------------------------------
+
+    def _allowed(self) -> timedelta:
+        """Return how old the last tick may be: three intervals, and ten seconds."""
+        return max(3 * self.config.every, timedelta(seconds=10))
+
     def fresh(self, now: datetime) -> bool:
-        """Say whether the last tick is young: at most three intervals, and ten seconds, old."""
+        """Say whether the last tick is young; one in the future is not, for the clock was set back."""
         last = self.pulse.last_tick
-        return last is not None and now - last <= max(3 * self.config.every, timedelta(seconds=10))
+        return last is not None and abs(now - last) <= self._allowed()
+
+    def why_unwell(self, now: datetime) -> str | None:
+        """
+        Say why it does not do its work, or None: it ticks, looks at all there is, and can send.
+
+        That a receiver takes nothing is not its fault, nor that a source gives no answer.
+        """
+        if not self.fresh(now):
+            last = self.pulse.last_tick
+            return f"last tick {last.isoformat() if last else 'never'}"
+        if self._driver is not None and not self.outbox.working:
+            return "notifications wait for a worker that has died"
+        unseen = (source.why_unseen(now, self._allowed()) for source in self.sources)
+        return next((why for why in unseen if why is not None), None)
+
+    def why_stuck(self, now: datetime) -> str | None:
+        """Say why nobody hears of what it finds, or None; what a standby holds back is not stuck."""
+        mine = [name for name in self.config.receivers if self.outbox.gate.open(name)]
+        waits = (now - message.due for name in mine for message in self.outbox.waiting(name))
+        return "notifications wait and none is taken" if any(wait > STUCK for wait in waits) else None
+
+    def why_not_ready(self, now: datetime) -> str | None:
+        """Say why one should not rely on it, or None: it is well, and what it finds is heard."""
+        return self.why_unwell(now) or self.why_stuck(now)
 
     def ready(self, now: datetime) -> bool:
-        """Say whether the last tick is young and the outbox moves."""
-        waiting = [self.outbox.oldest(receiver) for receiver in self.config.receivers]
-        return self.fresh(now) and all(now - since <= STUCK for since in waiting if since is not None)
+        """Say whether one can rely on it."""
+        return self.why_not_ready(now) is None

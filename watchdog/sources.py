@@ -9,7 +9,6 @@ when it is out for longer than `OVERDUE` they are unknown until it ends.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from watchdog.errors import CollectError
 from watchdog.model import Reading
 from watchdog.reader import RedisReader, down
 from watchdog.signals.base import LocalSignal, RedisSignal, Signal
+from watchdog.threads import in_thread
 
 OVERDUE = timedelta(seconds=5)
 """How long a look may be out at least; for one that is due rarely it is twice its interval."""
@@ -52,13 +52,14 @@ class Source:
     asked: Sequence[Signal[Any]] = ()
     began: datetime | None = None
     took: float = 0.0  # seconds, the last look that ended
+    failed: bool = False
     _due: dict[int, datetime] = field(default_factory=dict)
 
     def begin(self, now: datetime) -> bool:
         """Start looking at what is due at *now*, unless the last look is still on; say whether it started."""
         if self.task is not None:
             return False
-        due = [i for i, timed in enumerate(self.signals) if now >= self._due.get(i, now)]
+        due = [i for i in range(len(self.signals)) if self._is_due(i, now)]
         if not due:
             return False
         for i in due:
@@ -68,11 +69,30 @@ class Source:
         self.task = asyncio.create_task(self._look(now), name=f"look {self.name}")
         return True
 
+    def _is_due(self, i: int, now: datetime) -> bool:
+        """Say whether signal *i* is to be looked at; when the clock was set back it is."""
+        due = self._due.get(i, now)
+        return now >= due or due - now > self.signals[i].every
+
+    def why_unseen(self, now: datetime, allowed: timedelta) -> str | None:
+        """
+        Say why this is not looked at as it should be, at most *allowed* after it is due; or None.
+
+        A look that is out counts as one: what does not answer for too long is said to be unknown.
+        """
+        if self.failed:
+            return f"looking at {self.name} failed inside the watchdog"
+        waited = max((now - due for due in self._due.values()), default=allowed)
+        return f"{self.name} was not looked at" if self.task is None and waited >= allowed else None
+
     async def _look(self, now: datetime) -> list[Reading]:
         began = time.perf_counter()
         try:
-            return await self.ask(self.asked, now)
+            readings = await self.ask(self.asked, now)
+            self.failed = False
+            return readings
         except Exception as exc:
+            self.failed = True
             log.exception("look_failed", source=self.name)
             why = f"looking failed inside the watchdog ({type(exc).__name__}); please report it"
             return [Reading(signal.key, now, trouble=why) for signal in self.asked]
@@ -83,6 +103,7 @@ class Source:
         """Return the readings of a finished look; *unknown* for one that is out for too long."""
         if self.task is None or self.began is None:
             return []
+        self.began = min(self.began, now)  # the clock may have been set back
         if self.task.done():
             readings = self.task.result()
             self.task = None
@@ -100,36 +121,6 @@ class Source:
     def abandon(self, now: datetime, waited: float) -> list[Reading]:
         """Return what is to be said of signals that have not answered for *waited* seconds."""
         return [self.give_up(signal, now, f"no answer for {waited:.0f}s") for signal in self.asked]
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """
-    Return what *work* returns, run in a daemon thread of its own.
-
-    Not the loop's executor: a look that hangs for good (a dead network disk) must neither use up
-    its threads nor hold up the end of the process.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if not done.done():
-            if error is not None:
-                done.set_exception(error)
-            else:
-                done.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = work()
-        except BaseException as exc:  # noqa: BLE001 (it is raised where it is awaited)
-            error = exc
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, daemon=True, name="look").start()
-    return await done
 
 
 def build_signals(config: Config) -> list[Timed]:

@@ -1,91 +1,312 @@
-"""The state file: what signals carry from one process to the next, in SQLite."""
+"""
+The state file: everything that must outlive the process, in one SQLite file.
+
+The process is the truth and the file its mirror: changes are *staged* as they happen and written
+together by `commit`, in one transaction. When the disk takes nothing they stay staged, and a later
+commit writes them with what has come since, so that a full disk loses nothing while the process
+lives. A file that cannot be read is set aside, never overwritten, and that is told (`set_aside`).
+
+What is kept stands in books, by key: `memory` (of signals), `alerts`, `receipts` (what was told),
+`outbox` (messages on their way), `receivers` (how they do), `threads`, `silences`, `acks` and `done`
+(what ran when).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sqlite3
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import structlog
 
 from watchdog.errors import StateError
-from watchdog.model import SignalKey
-from watchdog.signals.base import Signal
+from watchdog.opening import cannot, connect, identity, is_broken, renew, said, take
 
-VERSION = 1
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS memory (
-  service TEXT NOT NULL, kind TEXT NOT NULL, labels TEXT NOT NULL, json TEXT NOT NULL,
-  PRIMARY KEY (service, kind, labels)
-) WITHOUT ROWID;
-"""
+KEEP_DELIVERIES = timedelta(days=30)
+MOST_DELIVERIES = 100_000
+MOST_UNSAVED_DELIVERIES = 10_000
+"""So much of the delivery log is kept in memory while the disk takes nothing."""
+PRUNE_EVERY = 1_000
+RETRIED = "retried"
+"""The outcome of which only the latest record is kept for each message."""
+REST = 10.0
+"""After a failed commit none is tried for so many times as long as that took: a sick disk slows us little."""
+STAYS_TOLD = timedelta(hours=1)
+"""How long a process that starts still knows that an earlier one set the file aside."""
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+"""What reading a record raises that is not as it was written."""
+Record = Mapping[str, Any]
+Item = TypeVar("Item")
+log = structlog.get_logger()
 
 
 class StateFile:
-    """One SQLite file in WAL mode; written once a tick, and only what changed."""
+    """One SQLite file in WAL mode, owned by one process."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, clock: Callable[[], datetime]) -> None:
         """Open or create the file at *path* (``:memory:`` keeps nothing); raise StateError if impossible."""
         self.path = path
-        self._saved: dict[SignalKey, str] = {}
+        self.clock = clock
+        self.set_aside: str | None = None
+        self.renewals = 0
+        self.unsaved_since: datetime | None = None
+        self._staged: dict[tuple[str, str], str | None] = {}
+        self._deliveries: dict[object, tuple[str, ...]] = {}
+        self._logged = PRUNE_EVERY  # the first to be written prunes: a process may not live to see so many
+        self._failure = ""
+        self._rests_until = float("-inf")  # monotonic
+        self._closed = False
+        self._db: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._lock = take(path)
         try:
-            if path != ":memory:":
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
-                raise StateError(
-                    f"the state file {path} is of version {version}, newer than this program's {VERSION}"
-                    " (upgrade the program, or name another file in state:)"
-                )
-            self._db.executescript(f"{SCHEMA} PRAGMA user_version = {VERSION};")
-        except (sqlite3.Error, OSError) as exc:
-            raise StateError(
-                f"the state file {path} cannot be used: {exc} (see state: in rules.yaml)"
-            ) from exc
+            self._connected()
+            self._recall_setting_aside()
+        except BaseException:
+            self.close()
+            raise
 
-    def recall(self, signals: Iterable[Signal[Any]]) -> None:
-        """Give every signal what it remembered in an earlier process."""
-        rows = {
-            (service, kind, labels): text
-            for service, kind, labels, text in self._db.execute(
-                "SELECT service, kind, labels, json FROM memory"
-            )
-        }
-        for signal in signals:
-            text = rows.get(_row_key(signal.key))
-            if text is not None:
-                self._saved[signal.key] = text
-                signal.remember(json.loads(text))
+    # ---- opening -------------------------------------------------------------------------------
 
-    def save(self, signals: Iterable[Signal[Any]]) -> None:
-        """Write what signals want remembered, in one transaction; raise StateError if that fails."""
-        changed = [(signal.key, _dump(signal.memory())) for signal in signals]
-        changed = [(key, text) for key, text in changed if text != "{}" and self._saved.get(key) != text]
-        if not changed:
-            return
+    def _connected(self) -> sqlite3.Connection:
+        """Return the connection, opening the file if that is still to be done; StateError if impossible."""
+        if self._closed:
+            raise cannot(self.path, "be used", "it is closed")
+        if self._db is None:
+            try:
+                self._db = self._connect()
+            except (sqlite3.Error, OSError) as exc:
+                raise cannot(self.path, "be used", said(exc)) from exc
+            self._identity = identity(self.path)
+        return self._db
+
+    def _connect(self) -> sqlite3.Connection:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(
-                "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET json = excluded.json",
-                [(*_row_key(key), text) for key, text in changed],
-            )
-            self._db.execute("COMMIT")
+            return connect(self.path)
         except sqlite3.Error as exc:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise StateError(f"the state file {self.path} cannot be written: {exc}") from exc
-        self._saved.update(changed)
+            if not is_broken(exc):
+                raise
+            self._replace(str(exc))
+            return connect(self.path)
+
+    def _replace(self, why: str) -> None:
+        """Put a new file in the place of the one that is there."""
+        self.set_aside, rescued = renew(self.path, self.clock())
+        self.renewals += 1
+        log.error("state_set_aside", path=self.path, aside=self.set_aside, why=why, rescued=rescued)
+
+    def renew(self, why: str) -> None:
+        """Set the file aside as unreadable and go on with a new one; raise StateError if that cannot be."""
+        self._disconnect()
+        self._replace(why)
+
+    def _disconnect(self) -> None:
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error):  # it is broken, after all
+                self._db.close()
+            self._db = None
+
+    def _recall_setting_aside(self) -> None:
+        """Know again of a file that was set aside lately: whoever did so may not have lived to tell."""
+
+        def lately(record: Record) -> str | None:
+            age = self.clock() - datetime.fromisoformat(record["at"])
+            return str(record["name"]) if abs(age) < STAYS_TOLD else None
+
+        found = self.read("aside", lately)
+        self.set_aside = self.set_aside or found.get("latest")
+
+    # ---- reading -------------------------------------------------------------------------------
+
+    def book(self, name: str) -> dict[str, Any]:
+        """
+        Return all that is kept in one book, by key.
+
+        A file whose content cannot be read is set aside like one that cannot be opened; what can be
+        read of it counts.
+        """
+        return self.read(name, lambda record: record)
+
+    def read(self, name: str, form: Callable[[Any], Item]) -> dict[str, Item]:
+        """Return all that is kept in one book, by key, as *form* reads it; see `book`."""
+        found: dict[str, Item] = {}
+        bad: dict[str, str] = {}
+        for key, text in self._select("SELECT key, json FROM kept WHERE book = ?", (name,)):
+            try:
+                found[key] = form(json.loads(text))
+            except UNREADABLE as exc:
+                bad[key] = f"{type(exc).__name__}: {exc}"
+        if bad:
+            self.disown(name, bad)
+        return found
+
+    def disown(self, name: str, bad: Mapping[str, str]) -> None:
+        """Set the file aside since some records of a book, by key, cannot be read, and go on without them."""
+        key, why = next(iter(bad.items()))
+        self.renew(f"{len(bad)} unreadable in {name}, the first {key}: {why}")
+        for key in bad:
+            self.stage(name, key, None)
+
+    def _select(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        """Return the rows; a broken file is set aside, and what was rescued of it is asked instead."""
+        try:
+            return self._connected().execute(sql, values).fetchall()
+        except sqlite3.Error as exc:
+            if not is_broken(exc):
+                raise cannot(self.path, "be read", exc) from exc
+            self.renew(str(exc))
+        try:
+            return self._connected().execute(sql, values).fetchall()
+        except sqlite3.Error as exc:
+            raise cannot(self.path, "be read", exc) from exc
+
+    def deliveries(
+        self,
+        *,
+        receiver: str | None = None,
+        fingerprint: str | None = None,
+        outcome: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Record]:
+        """Return what became of messages, as far as it is written, the latest first."""
+        wanted = {
+            "receiver = ?": receiver,
+            "instr(' ' || alerts || ' ', ' ' || ? || ' ') > 0": fingerprint,
+            "outcome = ?": outcome,
+            "at >= ?": since and _sortable(since),
+        }
+        given = {clause: value for clause, value in wanted.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)}" if given else ""
+        sql = f"SELECT json, alerts FROM deliveries {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 (our own clauses)
+        rows = self._select(sql, (*given.values(), limit))
+        return [{**json.loads(text), "alerts": alerts.split()} for text, alerts in rows]
+
+    # ---- writing -------------------------------------------------------------------------------
+
+    def stage(self, book: str, key: str, record: Record | list[Any] | None) -> None:
+        """Have *record* kept under *key*, or nothing any more, from the next commit on."""
+        if record is not None:
+            self._staged[book, key] = _dump(record)
+        elif self.unsaved_since is not None and not self._holds(book, key):
+            self._staged.pop((book, key), None)  # came and went while nothing could be written
+        else:
+            self._staged[book, key] = None
+
+    def _holds(self, book: str, key: str) -> bool:
+        """Say whether the file may have something under *key*."""
+        try:
+            asked = self._connected().execute("SELECT 1 FROM kept WHERE book = ? AND key = ?", (book, key))
+            return asked.fetchone() is not None
+        except (sqlite3.Error, StateError):
+            return True
+
+    def log_delivery(self, at: datetime, receiver: str, outcome: str, key: str, record: Record) -> None:
+        """
+        Have it kept what became of a message, from the next commit on.
+
+        Of its failed attempts only the latest is kept, so that an outage of days does not fill the log.
+        """
+        alerts = " ".join(record.get("alerts", ()))
+        text = _dump({name: found for name, found in record.items() if name != "alerts"})
+        place: object = (receiver, key) if outcome == RETRIED else object()
+        self._deliveries.pop(place, None)
+        self._deliveries[place] = (_sortable(at), receiver, outcome, key, alerts, text)
+
+    def commit(self) -> None:
+        """
+        Write all that is staged, in one transaction; raise StateError if that fails.
+
+        What could not be written stays staged. A file found broken, or gone, is set aside.
+        """
+        if not self._staged and not self._deliveries:
+            return
+        began = time.monotonic()
+        if began < self._rests_until:
+            raise StateError(self._failure)
+        try:
+            self._write()
+        except StateError as exc:
+            self._failure = str(exc)
+            self._rests_until = began + (1 + REST) * (time.monotonic() - began)
+            self.unsaved_since = self.unsaved_since or self.clock()
+            for place in list(self._deliveries)[:-MOST_UNSAVED_DELIVERIES]:
+                del self._deliveries[place]
+            raise
+        self._staged.clear()
+        self._deliveries.clear()
+        self.unsaved_since = None
+
+    def _write(self) -> None:
+        for again in (True, False):
+            db = self._connected()
+            if identity(self.path) != self._identity:
+                self.renew("it was removed or replaced while in use")
+                db = self._connected()
+            try:
+                with _transaction(db):
+                    gone = [key for key, text in self._staged.items() if text is None]
+                    kept = [(*key, text) for key, text in self._staged.items() if text is not None]
+                    db.executemany("DELETE FROM kept WHERE book = ? AND key = ?", gone)
+                    db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", kept)
+                    self._write_deliveries(db)
+                    return
+            except sqlite3.Error as exc:
+                if not is_broken(exc) or not again:
+                    raise cannot(self.path, "be written", exc) from exc
+                self.renew(str(exc))
+
+    def _write_deliveries(self, db: sqlite3.Connection) -> None:
+        if not self._deliveries:
+            return
+        rows = list(self._deliveries.values())
+        again = [(key, receiver) for _, receiver, outcome, key, *_ in rows if outcome == RETRIED]
+        db.executemany(
+            f"DELETE FROM deliveries WHERE key = ? AND receiver = ? AND outcome = '{RETRIED}'",  # noqa: S608
+            again,
+        )
+        db.executemany(
+            "INSERT INTO deliveries (at, receiver, outcome, key, alerts, json) VALUES (?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+        self._logged += len(rows)
+        if self._logged >= PRUNE_EVERY:
+            self._logged = 0
+            db.execute("DELETE FROM deliveries WHERE at < ?", (_sortable(self.clock() - KEEP_DELIVERIES),))
+            newest = "SELECT id FROM deliveries ORDER BY id DESC LIMIT 1 OFFSET ?"
+            db.execute(f"DELETE FROM deliveries WHERE id <= ({newest})", (MOST_DELIVERIES,))  # noqa: S608
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file for good; somebody else may have it now."""
+        self._closed = True
+        self._disconnect()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
-def _row_key(key: SignalKey) -> tuple[str, str, str]:
-    return key.service, key.kind, _dump(dict(key.labels))
+@contextlib.contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # the disk may have ended it already
+            db.execute("ROLLBACK")
+        raise
 
 
-def _dump(found: Mapping[str, Any]) -> str:
-    return json.dumps(found, sort_keys=True, separators=(",", ":"))
+def _dump(record: Record | list[Any]) -> str:
+    """Return *record* in ASCII, which has a form even for signs that UTF-8 has none for, in its own order."""
+    return json.dumps(record, separators=(",", ":"), default=str)
+
+
+def _sortable(moment: datetime) -> str:
+    """Return *moment* as text that sorts by time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

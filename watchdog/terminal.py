@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import structlog
 import typer
+
+from watchdog.units import plain
+
+RulesOption = Annotated[Path, typer.Option("--rules", help="the rules file", show_default=True)]
+DEFAULT_RULES = Path("rules.yaml")
 
 
 def fail(message: str, status: int) -> typer.Exit:
@@ -20,8 +28,10 @@ def structured_logs(level: str) -> None:
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise fail(f'--log-level "{level}" is none (debug, info, warning or error)', 2)
-    shown: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    shown: list[structlog.typing.Processor] = (
+        [harmless, structlog.dev.ConsoleRenderer()]
+        if sys.stderr.isatty()
+        else [structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[
@@ -29,12 +39,21 @@ def structured_logs(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            shown,
+            *shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def harmless(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Return *event* without control signs in its texts: no log line may steer a terminal."""
+    return {name: _harmless(found) if isinstance(found, str) else found for name, found in event.items()}
+
+
+def _harmless(text: str) -> str:
+    return "\n".join(plain(line.expandtabs(4)) for line in text.split("\n"))
 
 
 def quiet_logs() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from watchdog.builtin import BUILTIN
 from watchdog.config import Config, load, parse
 from watchdog.errors import ConfigError
+from watchdog.routing import Escalation, Pace
 from watchdog.rules import Severity
+from watchdog.schedule import Schedule
 from watchdog.signals import SIGNALS
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +70,7 @@ routes:
 """
 SLACK = {"SLACK_WEBHOOK_URL": "https://hooks.slack.example/T0/B0/verysecret"}
 SERVICE = "services:\n  a:\n    heartbeat: {key: k}\n"
+HEARD = SERVICE + "receivers: {ops: {webhook: {url: 'http://x'}}}\n"
 
 
 def problems(text: str, environment: dict[str, str] | None = None) -> list[str]:
@@ -85,7 +89,7 @@ def test_the_contracts_own_example_is_understood() -> None:
     """The file of SPEC §2, letter for letter, brackets in flow sequences included."""
     config = parse(CONTRACT, environment=SLACK)
     assert config.services == ("rl_trainer", "apply_layer", "execution")
-    assert config.needs["apply_layer"] == ("intent_bridge", "rl_trainer", "rl_feedback")
+    assert config.policy.needs["apply_layer"] == ("intent_bridge", "rl_trainer", "rl_feedback")
     own = {rule.alert: rule for rule in config.rules if not rule.builtin}
     assert [str(c) for c in own["NoExecutions"].conditions] == [
         "executions.age > 1h",
@@ -98,7 +102,7 @@ def test_the_contracts_own_example_is_understood() -> None:
     assert (own["LogErrors"].for_, own["LogErrors"].severity) == (timedelta(minutes=2), Severity.WARNING)
     (stricter,) = (w.rule for w in config.binding.watches if w.rule.alert == "NoExecutions")
     assert [str(c) for c in stricter.conditions] == ["executions.age > 30m"]
-    assert [route.to for route in config.routes] == [("ops", "hook"), ("ops",)]
+    assert [route.to for route in config.policy.routes] == [("ops", "hook"), ("ops",)]
     assert config.warnings == (
         'service "apply_layer" needs "intent_bridge", which this file does not watch',
         'service "apply_layer" needs "rl_feedback", which this file does not watch',
@@ -201,7 +205,7 @@ WRONG = [
     ),
     (
         SERVICE + "rules:\n  - {alert: X, when: heartbeat.age > 5m, services: [b]}\n",
-        '5:52: rule 1 "X": services: service "b" is not defined (known: a, redis)',
+        '5:52: rule 1 "X": services: service "b" is not defined (known: a, redis, watchdog)',
     ),
     (
         SERVICE + "rules:\n  - {alert: X, when: heartbeat.age > 5m, summary: '{heartbeat.agee}'}\n",
@@ -270,6 +274,55 @@ WRONG = [
         "services:\n  a:\n    log: {path: /l, format: nope}\n",
         '3:29: service "a": log.format: "nope" is not a log format',
     ),
+    (
+        HEARD + "routes: [{to: ops, escalate: {after: 5m, to: bos}}]\n",
+        '5:46: route 1: receiver "bos" is not defined (defined: ops)',
+    ),
+    (
+        HEARD + "maintenance: [{cron: '0 2 * * sunn', for: 2h}]\n",
+        '5:22: maintenance window 1: cron: "0 2 * * sunn" is not a cron line: Bad day-of-week (write "0 2 * * sun")',
+    ),
+    (
+        HEARD + "maintenance: [{cron: '0 2 * * sun', time_zone: Berlin, for: 2h}]\n",
+        '5:48: maintenance window 1: time_zone: "Berlin" is not a time zone (write Europe/Berlin or UTC)',
+    ),
+    (
+        HEARD + "maintenance: [{cron: '0 2 * * sun', for: 2h, service: [aa]}]\n",
+        '5:55: maintenance window 1: service: no alert has service "aa" (did you mean "a"?)',
+    ),
+    (
+        HEARD + "reports: [{cron: '@daily', what: all_clear, to: [opps]}]\n",
+        '5:50: report 1: to: receiver "opps" is not defined (defined: ops)',
+    ),
+    (
+        HEARD + "reports: [{cron: '@daily', what: audit}]\n",
+        "5:11: report 1: all_clear and audit need `to`, a self_test goes where the routes send it",
+    ),
+    (
+        HEARD + "reports: [{cron: '@daily', what: self_test, to: ops}]\n",
+        "5:11: report 1: all_clear and audit need `to`, a self_test goes where the routes send it",
+    ),
+    (
+        HEARD + "notifications: {flapping: {times: 99}}\n",
+        "5:35: notifications.flapping.times: must be at most 10",
+    ),
+    (
+        HEARD + "notifications: {repeat_interval: 0s}\n",
+        "5:34: notifications.repeat_interval: must be more than 0s",
+    ),
+    (
+        HEARD + "api: {tokens: ''}\n",
+        "5:15: api.tokens: this secret is empty (give the text itself or {file: path})",
+    ),
+    (
+        HEARD + "api: {tokens: short}\n",
+        "5:15: api.tokens: a token is shorter than 16 characters (make one with `openssl rand -hex 32`)",
+    ),
+    (
+        HEARD + "ping: {url: ''}\n",
+        "5:13: ping.url: the URL is empty, so nobody would ever hear (give the receiver's http(s) URL)",
+    ),
+    (HEARD + "pair: {ttl: 5s}\n", '5:7: pair: "lease" is missing (add lease: …)'),
 ]
 
 
@@ -320,7 +373,7 @@ def test_secrets_come_from_files_and_are_never_told(tmp_path: Path) -> None:
     """A URL that carries its own key is in no error, no repr and no warning."""
     (tmp_path / "slack").write_text("https://hooks.slack.example/T0/B0/verysecret\n")
     config = parse(SERVICE + f"receivers: {{ops: {{slack: {{url: {{file: {tmp_path}/slack}}}}}}}}\n")
-    assert config.receivers["ops"].url.get_secret_value().endswith("/verysecret")
+    assert cast(Any, config.receivers["ops"]).url.get_secret_value().endswith("/verysecret")
     assert "verysecret" not in repr(config)
     (tmp_path / "slack").write_text("ftp://verysecret")
     said = problems(SERVICE + f"receivers: {{ops: {{slack: {{url: {{file: {tmp_path}/slack}}}}}}}}\n")
@@ -366,3 +419,44 @@ def test_yaml_tricks_end_in_words() -> None:
     assert any("nested too deeply" in said for said in problems("a: &x [*x]\n"))
     assert any("a key must be a plain word" in said for said in problems(SERVICE + "? [1, 2]\n: 3\n"))
     assert problems(SERVICE + "x: !!python/object:os.system {}\n")
+
+
+TOLD = (
+    HEARD
+    + """\
+notifications: {group_wait: 5s, repeat_interval: 2h, flapping: off, expire_after: 2d}
+routes:
+  - {severity: critical, to: ops, repeat_interval: 30m, escalate: {after: 15m, to: ops}}
+  - {to: [ops], group_interval: 0s}
+maintenance: [{cron: "0 2 * * sun", time_zone: Europe/Berlin, for: 2h, service: a, reason: restart}]
+reports: [{cron: "@daily", what: all_clear, to: ops}, {cron: "0 9 * * mon", what: self_test}]
+ping: {url: "https://ping.example/1"}
+heartbeat: {key: "svc:watchdog"}
+pair: {lease: "svc:watchdog:lease"}
+api: {tokens: "alice: 0123456789abcdef\\n# old\\n  fedcba9876543210"}
+"""
+)
+
+
+def test_what_is_said_about_telling_is_understood() -> None:
+    """A route's own pace goes before everybody's; the rest is the default."""
+    config = parse(TOLD)
+    minute, hour = timedelta(minutes=1), timedelta(hours=1)
+    first, second = config.policy.routes
+    assert first.pace == Pace(timedelta(seconds=5), timedelta(seconds=10), 30 * minute)
+    assert second.pace == Pace(timedelta(seconds=5), timedelta(0), 2 * hour)
+    assert first.escalations == (Escalation(15 * minute, ("ops",)),)
+    assert (config.policy.flapping, config.expire_after) == (None, 48 * hour)
+    (window,) = config.policy.maintenance
+    assert (window.schedule, window.length) == (Schedule("0 2 * * sun", "Europe/Berlin"), 2 * hour)
+    assert (window.match, window.reason) == ({"service": frozenset({"a"})}, "restart")
+    assert [(r.what, r.to, r.schedule.cron) for r in config.reports] == [
+        ("all_clear", ("ops",), "0 0 * * *"),
+        ("self_test", (), "0 9 * * mon"),
+    ]
+    assert config.ping is not None
+    assert config.heartbeat is not None
+    assert config.pair is not None
+    assert (config.ping.every, config.heartbeat.ttl, config.pair.ttl.total_seconds()) == (minute, minute, 15)
+    assert config.tokens == {"0123456789abcdef": "alice", "fedcba9876543210": "api"}
+    assert "0123456789abcdef" not in str(config.ping) + str(problems(TOLD + "x: 1\n"))

@@ -35,6 +35,7 @@ services:
     settings: {{file: /etc/a.env}}
     flag: {{key: f}}
     {override}
+receivers: {{ops: {{webhook: {{url: "http://127.0.0.1/ops"}}}}}}
 rules:
   - {{alert: FlatSellFlood, when: "executions.top_reason[20s] == no_position"}}
   {rule}
@@ -93,6 +94,6 @@ def test_every_builtin_rule_can_be_adjusted() -> None:
 
 def test_commands_exist() -> None:
     """A `watchdog` command that a runbook names is one."""
-    named = set(re.findall(r"(?:^|`)watchdog ([a-z]+)", TEXT, re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)watchdog ([a-z-]+)", TEXT, re.MULTILINE))
     assert named
     assert named <= set(get_command(app).list_commands(None))  # type: ignore[attr-defined]

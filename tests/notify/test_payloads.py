@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+import hmac
 from dataclasses import replace
+from datetime import datetime, timedelta
+
+import httpx
+import pytest
 
 from tests.drawn import T0, minutes
 from watchdog.alerts import Alert, State
 from watchdog.model import Labels, SignalKey
-from watchdog.notifications import Notice, Notification
-from watchdog.notifiers.slack import MAX_BLOCKS, MAX_HEADER, MAX_SECTION, message
-from watchdog.notifiers.webhook import payload
+from watchdog.muting import Ack
+from watchdog.notifications import Notice, Notification, Reason
+from watchdog.notifiers import NOTIFIERS
+from watchdog.notifiers.alertmanager import posted
+from watchdog.notifiers.base import Notifier, Sending
+from watchdog.notifiers.text import TOLD_SHORT, TOLD_WHOLE, delay, text
+from watchdog.notifiers.webhook import payload, signature
 
 LINK = "http://127.0.0.1:9821"
 ALERT = Alert(
@@ -32,12 +41,57 @@ ALERT = Alert(
     fired_at=T0 + minutes(0.5),
 )
 ENDED = replace(ALERT, state=State.RESOLVED, resolved_at=T0 + minutes(10))
+AGAIN = replace(ALERT, active_since=T0 + minutes(12), fired_at=T0 + minutes(12.5))
+STALE = replace(
+    ALERT,
+    labels=Labels(ALERT.labels, alertname="HeartbeatStale", severity="warning"),
+    summary="rl_trainer has not beaten for 6m",
+)
+ACK = Ack(ALERT.labels.fingerprint, T0, T0 + minutes(2), "ana", "restarting the trainer")
+AFFECTED = ("apply_layer", "execution")
 
 
-def notification(*alerts: Alert) -> Notification:
-    """Return the message about *alerts*."""
-    notices = tuple(Notice(alert, None, ("apply_layer", "execution")) for alert in alerts)
-    return Notification("8a4f", "hook", Labels(service="rl_trainer"), notices, T0)
+def notice(alert: Alert, reason: Reason | None = Reason.FIRST, **more: object) -> Notice:
+    """Return *alert* as it is told for *reason*."""
+    told = Notice(alert, None, AFFECTED, reason=Reason.RESOLVED if alert.resolved_at else reason)
+    return replace(told, **more)  # type: ignore[arg-type]
+
+
+def notification(*about: Alert | Notice, merged: int = 1, at: datetime = T0) -> Notification:
+    """Return the message about alerts, or about notices as they are."""
+    notices = tuple(notice(item) if isinstance(item, Alert) else item for item in about)
+    return Notification("8a4f", "hook", Labels(service="rl_trainer"), notices, at, at, merged)
+
+
+def receiver(kind: str, **keys: object) -> Notifier:
+    """Return a notifier as rules.yaml would make it."""
+    return NOTIFIERS[kind].model_validate(keys)
+
+
+async def send(
+    notifier: Notifier, message: Notification, *, now: datetime = T0, thread: str | None = None
+) -> str | None:
+    """Send *message* at *now*, once."""
+    async with httpx.AsyncClient() as client:
+        return await notifier.send(message, Sending(client, LINK, now, thread))
+
+
+# ---- webhook -----------------------------------------------------------------------------------
+
+LABELS = {
+    "alertname": "HeartbeatMissing",
+    "key": "quantum:svc:rl_trainer:heartbeat",
+    "service": "rl_trainer",
+    "severity": "critical",
+}
+ANNOTATIONS = {
+    "summary": "rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat",
+    "description": "heartbeat.present (0) == 0",
+    "runbook_url": "https://runbooks.example/#heartbeatmissing",
+    "affects": "apply_layer, execution",
+    "evidence": '{"last_beat": "never seen"}',
+}
+GENERATOR = "http://127.0.0.1:9821/api/v1/alerts?fingerprint=c6a265f33e8e0673"
 
 
 def test_the_webhook_payload_is_alertmanagers() -> None:
@@ -49,39 +103,17 @@ def test_the_webhook_payload_is_alertmanagers() -> None:
         "status": "firing",
         "receiver": "hook",
         "groupLabels": {"service": "rl_trainer"},
-        "commonLabels": {
-            "alertname": "HeartbeatMissing",
-            "key": "quantum:svc:rl_trainer:heartbeat",
-            "service": "rl_trainer",
-            "severity": "critical",
-        },
-        "commonAnnotations": {
-            "summary": "rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat",
-            "description": "heartbeat.present (0) == 0",
-            "runbook_url": "https://runbooks.example/#heartbeatmissing",
-            "affects": "apply_layer, execution",
-            "evidence": '{"last_beat": "never seen"}',
-        },
+        "commonLabels": LABELS,
+        "commonAnnotations": {**ANNOTATIONS, "reason": "first"},
         "externalURL": LINK,
         "alerts": [
             {
                 "status": "firing",
-                "labels": {
-                    "alertname": "HeartbeatMissing",
-                    "key": "quantum:svc:rl_trainer:heartbeat",
-                    "service": "rl_trainer",
-                    "severity": "critical",
-                },
-                "annotations": {
-                    "summary": "rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat",
-                    "description": "heartbeat.present (0) == 0",
-                    "runbook_url": "https://runbooks.example/#heartbeatmissing",
-                    "affects": "apply_layer, execution",
-                    "evidence": '{"last_beat": "never seen"}',
-                },
+                "labels": LABELS,
+                "annotations": {**ANNOTATIONS, "reason": "first"},
                 "startsAt": "2026-02-19T01:00:00Z",
                 "endsAt": "0001-01-01T00:00:00Z",
-                "generatorURL": "http://127.0.0.1:9821/api/v1/alerts?fingerprint=c6a265f33e8e0673",
+                "generatorURL": GENERATOR,
                 "fingerprint": "c6a265f33e8e0673",
             }
         ],
@@ -91,9 +123,7 @@ def test_the_webhook_payload_is_alertmanagers() -> None:
 def test_an_end_is_told_as_resolved_with_its_time() -> None:
     """A message is resolved only when all of it is."""
     ended = payload(notification(ENDED), LINK)
-    mixed = payload(
-        notification(replace(ALERT, labels=Labels(ALERT.labels, alertname="HeartbeatStale")), ENDED), LINK
-    )
+    mixed = payload(notification(STALE, ENDED), LINK)
     assert (ended["status"], ended["alerts"][0]["status"], ended["alerts"][0]["endsAt"]) == (
         "resolved",
         "resolved",
@@ -106,66 +136,187 @@ def test_an_end_is_told_as_resolved_with_its_time() -> None:
     assert "alertname" not in mixed["commonLabels"]
 
 
-def test_a_blind_alert_says_since_when() -> None:
-    """It is still firing, and nobody can see it."""
-    blind = replace(ALERT, state=State.BLIND, blind_since=T0 + minutes(3))
-    (told,) = payload(notification(blind), LINK)["alerts"]
-    assert (told["status"], told["annotations"]["blind_since"]) == ("firing", "2026-02-19T01:03:00Z")
+ADDED = {
+    "blind": (
+        notice(replace(ALERT, state=State.BLIND, blind_since=T0 + minutes(3))),
+        {"blind_since": "2026-02-19T01:03:00Z", "reason": "first"},
+    ),
+    "a symptom with its cause": (notice(ALERT, cause="redis"), {"cause": "redis", "reason": "first"}),
+    "a cause with symptoms": (
+        notice(ALERT, symptoms=("OneReason of apply_layer", "NoExecutions of execution")),
+        {"also_affected": "OneReason of apply_layer, NoExecutions of execution", "reason": "first"},
+    ),
+    "acknowledged": (
+        notice(ALERT, Reason.ACKNOWLEDGED, ack=ACK),
+        {"acknowledged_by": "ana", "reason": "acknowledged"},
+    ),
+    "flapping": (notice(ALERT, Reason.FLAPPING), {"reason": "flapping", "flapping": "true"}),
+    "ended for another reason": (
+        notice(replace(ENDED, ended="the rule was removed")),
+        {"ended_because": "the rule was removed", "reason": "resolved"},
+    ),
+    "context": (notice(ALERT, None), {}),
+}
 
 
-def test_the_slack_message_says_it_all_in_its_first_line() -> None:
-    """A phone shows `text`; the blocks say the rest."""
-    assert message(notification(ALERT), LINK) == {
-        "text": "CRITICAL HeartbeatMissing: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat",
-        "blocks": [
-            {
-                "type": "header",
-                "text": {
-                    "type": "plain_text",
-                    "text": "CRITICAL HeartbeatMissing: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat",
-                    "emoji": False,
-                },
-            },
-            {
-                "type": "section",
-                "text": {
-                    "type": "mrkdwn",
-                    "text": "*HeartbeatMissing* rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat\n"
-                    "since 2026-02-19T01:00:00Z\n"
-                    "• heartbeat.present (0) == 0\n"
-                    "• last_beat: never seen\n"
-                    "affects: apply_layer, execution\n"
-                    "<https://runbooks.example/#heartbeatmissing|runbook>",
-                },
-            },
-            {"type": "context", "elements": [{"type": "mrkdwn", "text": "<http://127.0.0.1:9821|status>"}]},
-        ],
+@pytest.mark.parametrize(("told", "added"), ADDED.values(), ids=ADDED)
+def test_what_else_is_known_is_an_annotation(told: Notice, added: dict[str, str]) -> None:
+    """What is not so is not there."""
+    (alert,) = payload(notification(told), LINK)["alerts"]
+    assert alert["annotations"] == ANNOTATIONS | added
+
+
+def test_a_signature_covers_the_time_and_every_byte() -> None:
+    """HMAC-SHA256 of the timestamp, a dot and the body."""
+    expected = hmac.new(b"s3cret", b"1771462800." + b'{"a":1}', hashlib.sha256).hexdigest()
+    assert signature(b'{"a":1}', "s3cret", T0) == {
+        "X-Watchdog-Timestamp": "1771462800",
+        "X-Watchdog-Signature": f"sha256={expected}",
     }
 
 
-def test_slack_gets_no_more_than_it_takes() -> None:
-    """50 blocks, 150 characters a header, 3,000 a section."""
-    long = replace(ALERT, summary="x" * 5_000, evidence={f"e{i}": "y" * 2_000 for i in range(20)})
-    sent = message(notification(*[long] * 80), LINK)
-    sections = [block["text"]["text"] for block in sent["blocks"] if block["type"] == "section"]
-    assert len(sent["blocks"]) == MAX_BLOCKS
-    assert len(sent["blocks"][0]["text"]["text"]) == MAX_HEADER
-    assert max(map(len, sections)) <= MAX_SECTION
-    assert sent["blocks"][-1]["elements"][0]["text"] == "32 more alerts · <http://127.0.0.1:9821|status>"
-    assert sent["text"].endswith("(+79 more)")
+# ---- alertmanager ------------------------------------------------------------------------------
+
+POSTED = {
+    "labels": LABELS,
+    "annotations": ANNOTATIONS,
+    "startsAt": "2026-02-19T01:00:00Z",
+    "endsAt": "2026-02-19T01:24:00Z",
+    "generatorURL": GENERATOR,
+}
+NOW = T0 + minutes(20)
+ENDS = {
+    "firing outlives three lost sends": (notice(ALERT), "2026-02-19T01:24:00Z"),
+    "a reminder as well": (notice(ALERT, Reason.REPEAT), "2026-02-19T01:24:00Z"),
+    "resolved has its own end": (notice(ENDED), "2026-02-19T01:10:00Z"),
+    "no end before the beginning": (
+        notice(replace(ENDED, resolved_at=T0 - minutes(5))),
+        "2026-02-19T01:00:00Z",
+    ),
+    "a test ends by itself": (replace(notice(ENDED), reason=Reason.TEST), "2026-02-19T01:24:00Z"),
+}
 
 
-def test_untrusted_text_mentions_nobody_and_links_nowhere() -> None:
-    """What comes from Redis or a log is text in Slack as well."""
+@pytest.mark.parametrize(("told", "ends_at"), ENDS.values(), ids=ENDS)
+def test_alertmanager_is_told_until_when_an_alert_lives(told: Notice, ends_at: str) -> None:
+    """As Prometheus does: four intervals from now, or when it ended."""
+    assert posted(notification(told), LINK, NOW, minutes(1)) == [POSTED | {"endsAt": ends_at}]
+
+
+def test_alertmanager_is_told_the_latest_firing_only() -> None:
+    """It knows one state an alert; an older end would take the younger alert for ended."""
+    alerts = posted(notification(AGAIN, ENDED, STALE, merged=3), LINK, NOW, minutes(1))
+    assert [(a["labels"]["alertname"], a["startsAt"], a["endsAt"]) for a in alerts] == [
+        ("HeartbeatMissing", "2026-02-19T01:12:00Z", "2026-02-19T01:24:00Z"),
+        ("HeartbeatStale", "2026-02-19T01:00:00Z", "2026-02-19T01:24:00Z"),
+    ]
+    assert posted(notification(ENDED, AGAIN), LINK, NOW, minutes(1)) == alerts[:1]
+
+
+def test_alertmanager_hears_of_no_report() -> None:
+    """It is not a state."""
+    report = replace(notice(ENDED), reason=Reason.REPORT)
+    assert posted(notification(report), LINK, NOW, minutes(1)) == []
+
+
+# ---- text --------------------------------------------------------------------------------------
+
+
+def test_a_text_says_all_that_one_asks() -> None:
+    """What, since when, the figures, the evidence, whom it affects, what next; then what goes on and what ended."""
+    cause = notice(ALERT, symptoms=("OneReason of apply_layer",), ack=ACK)
+    goes_on = notice(replace(STALE, evidence={}, runbook=""), None, cause="redis")
+    ended = notice(replace(ENDED, ended="the rule was removed"), unannounced=True)
+    assert text(notification(cause, goes_on, ended), LINK, T0) == (
+        "CRITICAL HeartbeatMissing: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat"
+        " (acknowledged by ana)\n"
+        "  since: 2026-02-19T01:00:00Z\n"
+        "  figure: heartbeat.present (0) == 0\n"
+        "  evidence: last_beat: never seen\n"
+        "  affects: apply_layer, execution\n"
+        "  also affected: OneReason of apply_layer\n"
+        "  acknowledged: by ana at 2026-02-19T01:02:00Z: restarting the trainer\n"
+        "  next: watchdog explain HeartbeatMissing\n"
+        "  runbook: https://runbooks.example/#heartbeatmissing\n"
+        "\n"
+        "WARNING HeartbeatStale: rl_trainer has not beaten for 6m\n"
+        "  since: 2026-02-19T01:00:00Z, goes on\n"
+        "  figure: heartbeat.present (0) == 0\n"
+        "  cause: redis\n"
+        "  affects: apply_layer, execution\n"
+        "  next: watchdog explain HeartbeatStale\n"
+        "\n"
+        "RESOLVED HeartbeatMissing: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat"
+        " (the rule was removed)\n"
+        "  since: 2026-02-19T01:00:00Z, ended 2026-02-19T01:10:00Z (after 10m), both told only now\n"
+        "  figure: heartbeat.present (0) == 0\n"
+        "  evidence: last_beat: never seen\n"
+        "  affects: apply_layer, execution\n"
+        "  runbook: https://runbooks.example/#heartbeatmissing\n"
+        "\n"
+        "status: http://127.0.0.1:9821\n"
+    )
+
+
+def test_a_report_is_its_lines() -> None:
+    """It has no since, and nobody is affected."""
+    report = replace(ENDED, summary="all is well", figures=("execution: ok", "rl_trainer: ok"), runbook="")
+    told = replace(notice(report), reason=Reason.REPORT)
+    assert text(notification(told), LINK, T0) == (
+        "REPORT HeartbeatMissing: all is well\n"
+        "  figure: execution: ok\n"
+        "  figure: rl_trainer: ok\n"
+        "  evidence: last_beat: never seen\n"
+        "\n"
+        "status: http://127.0.0.1:9821\n"
+    )
+
+
+def test_a_blind_alert_says_since_when_in_the_text() -> None:
+    """It is still firing, and nobody can see it."""
+    blind = replace(ALERT, state=State.BLIND, blind_since=T0 + minutes(3))
+    lines = text(notification(blind), LINK, T0).splitlines()
+    assert lines[0].endswith("heartbeat (cannot be seen at present)")
+    assert lines[1] == "  since: 2026-02-19T01:00:00Z, cannot be seen since 2026-02-19T01:03:00Z"
+
+
+DELAYS = {
+    "at once": (1, 0, 59, ""),
+    "late": (1, 0, 14 * 60, "decided at 2026-02-19T01:00:00Z, 14m late"),
+    "waited for its group": (1, 14 * 60, 14 * 60, "decided at 2026-02-19T01:00:00Z"),
+    "merged": (
+        3,
+        0,
+        14 * 60,
+        "3 messages that waited, the oldest decided at 2026-02-19T01:00:00Z, 14m late",
+    ),
+    "merged for its group": (2, 60, 60, "2 messages that waited, the oldest decided at 2026-02-19T01:00:00Z"),
+}
+
+
+@pytest.mark.parametrize(("merged", "waits", "passed", "said"), DELAYS.values(), ids=DELAYS)
+def test_a_message_that_waited_says_so(merged: int, waits: int, passed: int, said: str) -> None:
+    """It is late only by what it waited beyond the pace of its group."""
+    message = replace(notification(ALERT, merged=merged), due=T0 + timedelta(seconds=waits))
+    now = T0 + timedelta(seconds=passed)
+    assert delay(message, now) == said
+    assert text(message, LINK, now).startswith(f"{said}\n\n" if said else "CRITICAL")
+
+
+def test_a_storm_is_a_text_of_bounded_length() -> None:
+    """All of the worst, a line for the next, then a number."""
+    said = text(notification(*[ALERT] * 1_000), LINK, T0)
+    assert said.count("  since: ") == TOLD_WHOLE
+    assert said.count("CRITICAL HeartbeatMissing: ") == TOLD_WHOLE + TOLD_SHORT
+    assert f"\n… and {1_000 - TOLD_WHOLE - TOLD_SHORT} more\n\nstatus: " in said
+
+
+def test_nothing_from_outside_poses_as_a_line_of_ours() -> None:
+    """Line ends, tabs and control signs are neither."""
     nasty = replace(
-        ALERT, summary="<!channel> <https://evil.example|click> &amp;", evidence={"last_error": "<@U1>"}
+        ALERT, summary="x\r\nRESOLVED \x1b[31m\u2028y", evidence={"log": "a\n\nstatus: http://evil\x07"}
     )
-    sent = message(notification(nasty), LINK)
-    assert sent["text"] == (
-        "CRITICAL HeartbeatMissing: &lt;!channel&gt; &lt;https://evil.example|click&gt; &amp;amp;"
-    )
-    section = sent["blocks"][1]["text"]["text"]
-    assert "<!" not in section
-    assert "<@" not in section
-    assert section.count("<") == 1  # the runbook's own link
-    assert json.dumps(payload(notification(nasty), LINK))
+    said = text(notification(nasty), LINK, T0)
+    assert said.splitlines()[0] == "CRITICAL HeartbeatMissing: x  RESOLVED �[31m y"
+    assert "  evidence: log: a  status: http://evil�" in said.splitlines()
+    assert len(said.splitlines()) == len(text(notification(ALERT), LINK, T0).splitlines())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -258,20 +260,48 @@ def test_a_port_in_use_is_one_sentence(write: Callable[..., Path], client: redis
     )
 
 
-def test_a_state_file_that_cannot_be_used_is_one_sentence(write: Callable[..., Path], tmp_path: Path) -> None:
-    """Not a database, of a newer version, in a place that is none."""
-    rules = write()
-    state = tmp_path / "state"
-    state.write_bytes(b"not a database at all, but long enough to be taken for one" * 20)
-    broken = watchdog("run", "--rules", str(rules), "--listen", "127.0.0.1:0")
-    state.unlink()
+def test_a_state_file_that_cannot_be_used_is_one_sentence(
+    write: Callable[..., Path], tmp_path: Path, run: Start
+) -> None:
+    """In a place that is none, another program's, in use by a watchdog that runs."""
+    rules, state = write(), tmp_path / "state"
     state.mkdir()
     folder = watchdog("run", "--rules", str(rules), "--listen", "127.0.0.1:0")
-    assert [(ran.status, ran.err.splitlines()[-1]) for ran in (broken, folder)] == [
-        (1, f"the state file {state} cannot be used: file is not a database (see state: in rules.yaml)"),
+    assert os.listdir(state) == []
+    state.rmdir()
+    with sqlite3.connect(state) as other:
+        other.execute("CREATE TABLE orders (id)")
+    other.close()
+    foreign = watchdog("run", "--rules", str(rules), "--listen", "127.0.0.1:0")
+    state.unlink()
+    first = run(rules)
+    until(lambda: _answers(first))
+    second = watchdog("run", "--rules", str(rules), "--listen", "127.0.0.1:0")
+    first.stop()
+    assert [(ran.status, ran.err.splitlines()[-1]) for ran in (folder, foreign, second)] == [
+        (1, f"the state file {state} cannot be used: it is no file (see state: in rules.yaml)"),
+        (1, f"the state file {state} is another program's database (name another file in state:)"),
         (
             1,
-            f"the state file {state} cannot be used: unable to open database file (see state: in rules.yaml)",
+            f"the state file {state} belongs to a running watchdog (stop it, or name another file in state:)",
         ),
     ]
-    assert os.listdir(state) == []
+
+
+def test_a_state_file_that_cannot_be_read_is_set_aside_and_told(
+    write: Callable[..., Path], working: redis.Redis, run: Start, httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    """The watchdog runs, with a new file, and the first it says to everybody is that it lost the old one."""
+    httpserver.expect_request("/hook").respond_with_data("")
+    rules = write(f'receivers:\n  hook: {{webhook: {{url: "{httpserver.url_for("/hook")}"}}}}\n')
+    (tmp_path / "state").write_bytes(b"not a database at all, but long enough to be taken for one" * 20)
+    sidecar = run(rules)
+    until(sidecar.ready)
+    until(lambda: httpserver.log)
+    [told] = httpserver.log[0][0].get_json()["alerts"]
+    log = sidecar.stop()[1]
+    [aside] = [found for found in tmp_path.iterdir() if ".corrupt-" in found.name]
+    assert (told["labels"]["alertname"], told["labels"]["severity"]) == ("StateLost", "critical")
+    assert json.loads(told["annotations"]["evidence"]) == {"set_aside": str(aside)}
+    assert (log[0]["event"], log[0]["level"], log[0]["aside"]) == ("state_set_aside", "error", str(aside))
+    assert aside.read_bytes() == b"not a database at all, but long enough to be taken for one" * 20

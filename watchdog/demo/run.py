@@ -118,7 +118,7 @@ class Demo:
         hook = bind(HOST, 0)
         web = bind(HOST, port or 0)
         self.config = _config(directory, server, self.pipeline, hook.getsockname()[1], web.getsockname()[1])
-        self.sidecar = Sidecar(self.config, utc_now, StateFile(self.config.state or ":memory:"))
+        self.sidecar = Sidecar(self.config, utc_now, StateFile(self.config.state or ":memory:", utc_now))
         self.servers = [WebServer(self.inbox.app(), hook), WebServer(build_app(self.sidecar), web)]
 
     async def start(self) -> None:

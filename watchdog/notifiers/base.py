@@ -8,47 +8,164 @@ function beside it, so that tests compare whole payloads.
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from types import MappingProxyType
+from typing import Annotated, ClassVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field
+import structlog
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from watchdog.errors import NotifyError
-from watchdog.fields import Duration, SecretUrl
+from watchdog.fields import Duration, Secret, SecretUrl
 from watchdog.notifications import Notification
+from watchdog.routing import Habit
+
+LONGEST_RETRY_AFTER = 3600.0
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+OUR_HEADERS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content-type",
+        "idempotency-key",
+        "transfer-encoding",
+        "x-watchdog-signature",
+        "x-watchdog-timestamp",
+    }
+)
+"""What no `headers` of a receiver may set."""
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
+log = structlog.get_logger()
+
+
+# ---- keys that several notifiers have ----------------------------------------------------------
+
+
+def _sendable(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError("this is not a header's name (use letters, digits and -)")
+        if name.lower() in OUR_HEADERS:
+            raise ValueError(f"the header {name} is the watchdog's own (remove it)")
+        if not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+            raise ValueError(f"the header {name} cannot be sent (use one line of ASCII signs)")
+    return headers
+
+
+Headers = Annotated[dict[str, Secret], AfterValidator(_sendable)]
+"""Headers to send along, such as ``Authorization``; the values are never shown."""
+
+
+def listed(raw: object) -> object:
+    """Return one value, be it a text or ``{file: path}``, as a list of one; an empty list is a ValueError."""
+    if isinstance(raw, list | tuple) and not raw:
+        raise ValueError("the list is empty, so nobody would ever hear (give at least one)")
+    return list(raw) if isinstance(raw, list | tuple) else [raw]
+
+
+SecretUrls = Annotated[tuple[SecretUrl, ...], BeforeValidator(listed)]
+"""One http(s) URL or several, never shown."""
+
+
+def revealed(headers: Mapping[str, SecretStr]) -> dict[str, str]:
+    """Return *headers* as they are sent."""
+    return {name: value.get_secret_value() for name, value in headers.items()}
+
+
+# ---- what a notifier is ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """
+    What a notifier is given to send with.
+
+    *link* is the sidecar's own address, *thread* what `send` returned when this receiver was last
+    told of an alert of the message, or None.
+    """
+
+    client: httpx.AsyncClient
+    link: str
+    now: datetime
+    thread: str | None = None
 
 
 class Notifier(BaseModel):
-    """The keys every notifier that speaks HTTP has."""
+    """The keys every notifier has, and how it wants to be used."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: SecretUrl = Field(description="where to post; may be read from a file: {file: path}")
+    pause: ClassVar[timedelta] = timedelta(0)
+    """The least time between two messages."""
+
     timeout: Duration = Field("10s", validate_default=True, description="how long to wait for an answer")
 
-    async def send(self, notification: Notification, client: httpx.AsyncClient, link: str) -> None:
-        """Send *notification*, once; *link* is the sidecar's own address. Raise NotifyError if refused."""
+    @property
+    def habit(self) -> Habit:
+        """Return how it wants to be told."""
+        return Habit()
+
+    async def send(self, notification: Notification, sending: Sending) -> str | None:
+        """
+        Send *notification*, once; raise NotifyError if it is not taken.
+
+        Return what later messages about the same alerts can be attached to, if there is such a thing.
+        """
         raise NotImplementedError
 
     async def post(
-        self, client: httpx.AsyncClient, *, headers: dict[str, str] | None = None, **body: Any
+        self, url: str, sending: Sending, body: bytes, headers: Mapping[str, str] = NO_HEADERS
     ) -> httpx.Response:
-        """Post *body* and return the answer; anything but 2xx is a NotifyError."""
+        """Post *body*, which is JSON, to *url* and return the answer; anything but 2xx is a NotifyError."""
+        response = await self.ask(url, sending, body, headers)
+        check(response, sending.now)
+        return response
+
+    async def ask(
+        self, url: str, sending: Sending, body: bytes, headers: Mapping[str, str] = NO_HEADERS
+    ) -> httpx.Response:
+        """Post *body*, which is JSON, to *url* and return the answer, whatever it is."""
+        seconds = self.timeout.total_seconds()
+        headers = {**headers, "Content-Type": "application/json"}
         try:
-            response = await client.post(
-                self.url.get_secret_value(), headers=headers, timeout=self.timeout.total_seconds(), **body
-            )
-        except httpx.TimeoutException as exc:
-            raise NotifyError(f"no answer within {self.timeout.total_seconds():g}s", permanent=False) from exc
+            async with asyncio.timeout(seconds):  # httpx only bounds each of its steps
+                return await sending.client.post(url, content=body, headers=headers, timeout=seconds)
+        except (httpx.TimeoutException, TimeoutError) as exc:
+            raise NotifyError(f"no answer within {seconds:g}s", permanent=False) from exc
         except httpx.HTTPError as exc:
             raise NotifyError(f"cannot be reached ({type(exc).__name__})", permanent=False) from exc
-        if response.is_success:
-            return response
-        raise NotifyError(
-            f"answered {response.status_code}",
-            permanent=is_permanent(response.status_code),
-            retry_after=_retry_after(response),
-        )
+        except (httpx.InvalidURL, UnicodeError) as exc:
+            raise NotifyError("has a URL nobody can be reached at", permanent=True) from exc
+
+
+class HttpNotifier(Notifier):
+    """A notifier that posts to one address."""
+
+    url: SecretUrl = Field(description="where to post; may be read from a file: {file: path}")
+
+
+# ---- answers -----------------------------------------------------------------------------------
+
+
+def check(response: httpx.Response, now: datetime, said: str = "") -> None:
+    """Raise NotifyError unless *response* is 2xx; *said* is what it told of the reason."""
+    if response.is_success:
+        return
+    status = response.status_code
+    why = f": {said}" if said else ""
+    if response.is_redirect:
+        why = " (give the URL to which it redirects)"
+    raise NotifyError(
+        f"answered {status}{why}", permanent=is_permanent(status), retry_after=retry_after(response, now)
+    )
 
 
 def is_permanent(status: int) -> bool:
@@ -56,7 +173,38 @@ def is_permanent(status: int) -> bool:
     return 300 <= status < 500 and status not in (408, 425, 429)
 
 
-def _retry_after(response: httpx.Response) -> float | None:
-    """Return the seconds a 429 or 503 asks for; the form with a date is left to our own back-off."""
-    text = response.headers.get("retry-after", "")
-    return min(float(text), 3600.0) if text.isdigit() else None
+def retry_after(response: httpx.Response, now: datetime) -> float | None:
+    """Return the seconds an answer asks for, as a number or a date (RFC 9110 §10.2.3), an hour at most."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_RETRY_AFTER)
+    try:
+        seconds = (parsedate_to_datetime(text) - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+
+
+def none_took(errors: Sequence[NotifyError]) -> NotifyError:
+    """Return one error for several addresses none of which took the message."""
+    waits = [error.retry_after for error in errors if error.retry_after is not None]
+    return NotifyError(
+        "; ".join(dict.fromkeys(map(str, errors))),
+        permanent=all(error.permanent for error in errors),
+        retry_after=min(waits, default=None),
+    )
+
+
+def note_partial(receiver: str, of: int, errors: Sequence[NotifyError]) -> None:
+    """
+    Log that some of a receiver's addresses did not take what others took.
+
+    It counts as taken: to send it again would tell the others twice.
+    """
+    why = "; ".join(dict.fromkeys(map(str, errors)))
+    log.warning("partly_taken", receiver=receiver, addresses=of, failed=len(errors), why=why)
+
+
+def encode(payload: object) -> bytes:
+    """Return *payload* as JSON in ASCII, which has a form even for signs that UTF-8 has none for."""
+    return json.dumps(payload, separators=(",", ":")).encode("ascii")

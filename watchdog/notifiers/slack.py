@@ -1,80 +1,259 @@
-"""`slack`: Block Kit within Slack's limits, one sentence first; untrusted text stays text."""
+"""
+`slack`: Block Kit within Slack's limits, one sentence first; untrusted text stays text.
+
+With a bot token an outage stays in one thread: what follows its first message is a reply to it,
+shown in the channel as well unless it merely says that somebody has acknowledged.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 import httpx
+from pydantic import Field, model_validator
 
-from watchdog.notifications import Notice, Notification, one_line
-from watchdog.notifiers.base import Notifier
-from watchdog.units import rfc3339
+from watchdog.errors import NotifyError
+from watchdog.fields import Secret, SecretUrl
+from watchdog.notifications import Notice, Notification, Reason
+from watchdog.notifiers.base import Notifier, Sending, check, encode, retry_after
+from watchdog.notifiers.text import Fact, delay, facts, flat, headline
+from watchdog.routing import Habit
 
 MAX_BLOCKS = 50
 MAX_HEADER = 150
 MAX_SECTION = 3_000
-EVIDENCE_SHOWN = 6
-SHOWN = MAX_BLOCKS - 2
+MAX_TEXT = 300
+MAX_NAME, MAX_SUMMARY, MAX_FACT, MAX_URL = 100, 600, 250, 400
+"""So much of each that all but figures and evidence always fit into a section."""
+BRIEF = 2
+"""So many lines a section has where there is room for no more: the alert, and since when."""
+MORE = "• …"
+CONTROL = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "'"}
+MAX_JSON = 12_000
+"""All blocks together; not documented, but beyond some 13,200 characters Slack says `msg_blocks_too_long`."""
+SHOWN = MAX_BLOCKS - 3
 """Alerts beyond so many are only counted."""
+
+TEMPORARY = frozenset(
+    {
+        "fatal_error",
+        "internal_error",
+        "rate_limited",
+        "ratelimited",
+        "request_timeout",
+        "service_unavailable",
+        "team_added_to_org",
+    }
+)
+NO_THREAD = frozenset(
+    {
+        "cannot_reply_to_message",
+        "invalid_thread_ts",
+        "message_not_found",
+        "restricted_action_thread_locked",
+        "thread_not_found",
+    }
+)
+"""The thread is gone or closed; the message is posted without it."""
+CURES = {
+    "channel_not_found": "check `channel`, and invite the bot to it if it is private",
+    "invalid_auth": "check the token",
+    "missing_scope": "give the bot the scope chat:write",
+    "not_in_channel": "invite the bot to the channel",
+    "token_revoked": "make a new token",
+}
+_WORD = re.compile(r"[a-z_]{3,60}")
+_MOMENT = re.compile(r"\d+\.\d+")
 
 
 class Slack(Notifier):
-    """Posts to an incoming webhook."""
+    """Posts to an incoming webhook (`url`), or with a bot's `token` to a `channel`, an outage a thread."""
 
-    async def send(self, notification: Notification, client: httpx.AsyncClient, link: str) -> None:
-        """Post the message; NotifyError if it is not taken."""
-        await self.post(client, json=message(notification, link))
+    pause: ClassVar[timedelta] = timedelta(seconds=1)
+
+    url: SecretUrl | None = Field(None, description="the incoming webhook")
+    token: Secret | None = Field(None, description="a bot token with the scope chat:write, instead of a url")
+    channel: str | None = Field(None, min_length=1, description="the channel's ID or name, with a token")
+    api: SecretUrl = Field("https://slack.com/api", validate_default=True, description="the API's address")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Slack:
+        if self.url is not None and (self.token is not None or self.channel is not None):
+            raise ValueError("has both a url and a token or channel (keep the url, or the other two)")
+        if self.url is None and (self.token is None or self.channel is None):
+            raise ValueError("nobody would ever hear (give a webhook's url, or a token and a channel)")
+        return self
+
+    @property
+    def habit(self) -> Habit:
+        """Return that a thread can show who has acknowledged."""
+        return Habit(hears_acks=self.token is not None)
+
+    async def send(self, notification: Notification, sending: Sending) -> str | None:
+        """Post the message and return its thread, if it can have one; NotifyError if it is not taken."""
+        body = message(notification, sending.link, sending.now)
+        if self.url is not None:
+            response = await self.ask(self.url.get_secret_value(), sending, encode(body))
+            check(response, sending.now, _word(response.text))
+            return None
+        body["channel"] = self.channel
+        root = self._root(sending.thread)
+        error, moment = await self._say(body | (reply(notification, root) if root else {}), sending)
+        if root and error in NO_THREAD:
+            root = ""
+            error, moment = await self._say(body, sending)
+        if error:
+            cure = f" ({CURES[error]})" if error in CURES else ""
+            raise NotifyError(f"answered {error}{cure}", permanent=True)
+        return f"{self.channel}/{root or moment}" if root or moment else None
+
+    def _root(self, thread: str | None) -> str:
+        """Return the moment of the message that began *thread*, if that is in this channel."""
+        channel, _, moment = (thread or "").rpartition("/")
+        return moment if channel == self.channel and _MOMENT.fullmatch(moment) else ""
+
+    async def _say(self, body: dict[str, Any], sending: Sending) -> tuple[str, str]:
+        """Call chat.postMessage; return Slack's word for a lasting error, and the message's moment."""
+        assert self.token is not None
+        headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"}
+        url = self.api.get_secret_value().rstrip("/") + "/chat.postMessage"
+        response = await self.post(url, sending, encode(body), headers)
+        answer = _answer(response)
+        if answer.get("ok") is True:
+            moment = str(answer.get("ts", ""))
+            return "", moment if _MOMENT.fullmatch(moment) else ""
+        error = _word(str(answer.get("error", ""))) or "no reason"
+        if error in TEMPORARY:
+            wait = retry_after(response, sending.now)
+            raise NotifyError(f"answered {error}", permanent=False, retry_after=wait)
+        return error, ""
 
 
-def message(notification: Notification, link: str) -> dict[str, Any]:
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError as exc:
+        raise NotifyError("gave an answer that is not JSON", permanent=False) from exc
+    return answer if isinstance(answer, dict) else {}
+
+
+def _word(text: str) -> str:
+    """Return *text* if it is a word as Slack names errors; nothing otherwise, since it may hold anything."""
+    return text.strip() if _WORD.fullmatch(text.strip()) else ""
+
+
+# ---- the message -------------------------------------------------------------------------------
+
+
+def message(notification: Notification, link: str, now: datetime) -> dict[str, Any]:
     """Return the message: a line for the phone, then a section an alert."""
-    headline = one_line(notification.notices[0])
-    more = len(notification.notices) - 1
-    if more:
-        headline = f"{headline} (+{more} more)"
-    sections = [_section(notice) for notice in notification.notices[:SHOWN]]
-    left_out = len(notification.notices) - SHOWN
-    footer = f"{left_out} more alerts · <{link}|status>" if left_out > 0 else f"<{link}|status>"
+    title = {"type": "plain_text", "text": headline(notification, MAX_HEADER), "emoji": False}
+    top: list[dict[str, Any]] = [{"type": "header", "text": title}]
+    if late := delay(notification, now):
+        top.append(_context(late))
+    status = _link(link, "status")
+    longest = _context(f"{len(notification.notices)} more alerts · {status}")
+    sections = _sections(notification.notices[:SHOWN], MAX_JSON - _size([*top, longest]))
+    left_out = len(notification.notices) - len(sections)
+    footer = f"{left_out} more alerts · {status}" if left_out else status
     return {
-        "text": escape(headline),
-        "blocks": [
-            {
-                "type": "header",
-                "text": {"type": "plain_text", "text": clip(headline, MAX_HEADER), "emoji": False},
-            },
-            *sections,
-            {"type": "context", "elements": [{"type": "mrkdwn", "text": footer}]},
-        ],
+        "text": escape(headline(notification, MAX_TEXT)),
+        "blocks": [*top, *sections, _context(footer)],
+        "unfurl_links": False,
+        "unfurl_media": False,
     }
 
 
-def _section(notice: Notice) -> dict[str, Any]:
+def reply(notification: Notification, moment: str) -> dict[str, Any]:
+    """Return what makes a message a reply to that of *moment*, seen in the channel if it has to be."""
+    quiet = {n.reason for n in notification.notices if n.reason} == {Reason.ACKNOWLEDGED}
+    return {"thread_ts": moment, "reply_broadcast": not quiet}
+
+
+def _sections(notices: Iterable[Notice], room: int) -> list[dict[str, Any]]:
+    """Return a section for each of the first *notices* for which there is *room*, if need be a brief one."""
+    sections: list[dict[str, Any]] = []
+    for notice in notices:
+        lines = _lines(notice)
+        section = _section(lines)
+        if _size(section) > room:
+            section = _section(lines[:BRIEF])
+        room -= _size(section)
+        if room < 0:
+            break
+        sections.append(section)
+    return sections
+
+
+def _section(lines: Iterable[str]) -> dict[str, Any]:
+    return {"type": "section", "text": _mrkdwn("\n".join(lines))}
+
+
+def _size(blocks: object) -> int:
+    return len(encode(blocks)) + 1
+
+
+def _lines(notice: Notice) -> list[str]:
+    """Return what is said of an alert; of figures and evidence only as much as there is room for."""
     alert = notice.alert
-    lines = [f"*{escape(alert.name)}* {escape(alert.summary)}", f"since {rfc3339(alert.active_since)}"]
-    if alert.resolved_at is not None:
-        lines[-1] += f", ended {rfc3339(alert.resolved_at)}"
-    lines += [f"• {escape(figure)}" for figure in alert.figures]
-    lines += [f"• {escape(line)}" for line in evidence_lines(alert.evidence)]
-    if notice.cause is not None:
-        lines.append(f"cause: *{escape(notice.cause)}*")
-    if notice.affects:
-        lines.append(f"affects: {escape(', '.join(notice.affects))}")
-    if alert.runbook:
-        lines.append(f"<{escape(alert.runbook)}|runbook>")
-    return {"type": "section", "text": {"type": "mrkdwn", "text": clip("\n".join(lines), MAX_SECTION)}}
+    title = f"*{escape(alert.name, MAX_NAME)}* {escape(alert.summary, MAX_SUMMARY)}"
+    found = [(fact.name in ("figure", "evidence"), _line(fact)) for fact in facts(notice)]
+    firm = [title, *(line for soft, line in found if not soft)]
+    room = MAX_SECTION - sum(len(line) + 1 for line in firm) - len(MORE)
+    lines = [title]
+    for soft, line in found:
+        if not soft:
+            lines.append(line)
+        elif room > 0:
+            room -= len(line) + 1
+            lines.append(line if room >= 0 else MORE)
+    return lines
 
 
-def evidence_lines(evidence: Mapping[str, object]) -> list[str]:
-    """Return the first few pieces of evidence, a line each."""
-    return [f"{name}: {clip(str(found), 300)}" for name, found in list(evidence.items())[:EVIDENCE_SHOWN]]
+def _line(fact: Fact) -> str:
+    if fact.name in ("figure", "evidence"):
+        return f"• {escape(fact.text, MAX_FACT)}"
+    if fact.name == "runbook":
+        return _link(fact.text, "runbook")
+    name = fact.name if fact.name == "since" else f"{fact.name}:"
+    return f"{name} {escape(fact.text, MAX_FACT)}"
 
 
-def escape(text: str) -> str:
-    """Return *text* with Slack's three control signs replaced, so that it can link and mention nothing."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _link(url: str, word: str) -> str:
+    """Return *url* behind *word*; as a text if it is no web address or too long for a link."""
+    target = escape(url.replace("|", "%7C"))
+    if url.startswith(("http://", "https://")) and len(target) <= MAX_URL:
+        return f"<{target}|{word}>"
+    return f"{word}: {escape(url, MAX_FACT)}"
 
 
-def clip(text: str, most: int) -> str:
-    """Return *text* in at most *most* characters, the last one an ellipsis if something is missing."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _context(text: str) -> dict[str, Any]:
+    return {"type": "context", "elements": [_mrkdwn(text)]}
+
+
+def _mrkdwn(text: str) -> dict[str, Any]:
+    """Return a text object; `verbatim` keeps Slack from finding mentions and links in plain words."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def escape(text: str, most: int | None = None) -> str:
+    """
+    Return *text* in one line of at most *most* characters, so that it can link and mention nothing.
+
+    Slack's three control signs are replaced, and backticks, which would take all that follows for
+    code. No replacement is cut in the middle.
+    """
+    signs = [CONTROL.get(sign, sign) for sign in flat(text)]
+    if most is None or sum(map(len, signs)) <= most:
+        return "".join(signs)
+    kept: list[str] = []
+    room = most - 1
+    for sign in signs:
+        room -= len(sign)
+        if room < 0:
+            break
+        kept.append(sign)
+    return "".join(kept) + "…"

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-import httpx
+from pydantic import Field
 
-from watchdog.notifications import Notice, Notification, when
-from watchdog.notifiers.base import Notifier
+from watchdog.alerts import Alert
+from watchdog.fields import Secret
+from watchdog.notifications import Notice, Notification, Reason, when
+from watchdog.notifiers.base import Headers, HttpNotifier, Sending, encode, revealed
 
 
-class Webhook(Notifier):
+class Webhook(HttpNotifier):
     """Posts JSON; the `Idempotency-Key` header is the same for every attempt."""
 
-    async def send(self, notification: Notification, client: httpx.AsyncClient, link: str) -> None:
+    secret: Secret | None = Field(None, description="signs each request: X-Watchdog-Signature")
+    headers: Headers = Field({}, description="headers to send along, such as Authorization")
+
+    async def send(self, notification: Notification, sending: Sending) -> str | None:
         """Post the payload; NotifyError if it is not taken."""
-        headers = {"Idempotency-Key": notification.key}
-        await self.post(client, headers=headers, json=payload(notification, link))
+        body = encode(payload(notification, sending.link))
+        headers = {**revealed(self.headers), "Idempotency-Key": notification.key}
+        if self.secret is not None:
+            headers |= signature(body, self.secret.get_secret_value(), sending.now)
+        await self.post(self.url.get_secret_value(), sending, body, headers)
+        return None
 
 
 def payload(notification: Notification, link: str) -> dict[str, Any]:
@@ -39,15 +52,23 @@ def payload(notification: Notification, link: str) -> dict[str, Any]:
 
 def _alert(notice: Notice, link: str) -> dict[str, Any]:
     alert = notice.alert
+    news = {"reason": str(notice.reason)} if notice.reason else {}
+    if notice.reason is Reason.FLAPPING:
+        news["flapping"] = "true"
     return {
         "status": "resolved" if notice.resolved else "firing",
         "labels": dict(alert.labels),
-        "annotations": remarks(notice),
+        "annotations": remarks(notice) | news,
         "startsAt": when(alert.active_since),
         "endsAt": when(alert.resolved_at),
-        "generatorURL": f"{link}/api/v1/alerts?fingerprint={alert.labels.fingerprint}",
+        "generatorURL": generator(alert, link),
         "fingerprint": alert.labels.fingerprint,
     }
+
+
+def generator(alert: Alert, link: str) -> str:
+    """Return the address at which the sidecar shows *alert*."""
+    return f"{link}/api/v1/alerts?fingerprint={alert.labels.fingerprint}"
 
 
 def remarks(notice: Notice) -> dict[str, str]:
@@ -59,14 +80,28 @@ def remarks(notice: Notice) -> dict[str, str]:
         "runbook_url": alert.runbook,
         "cause": notice.cause or "",
         "affects": ", ".join(notice.affects),
+        "also_affected": ", ".join(notice.symptoms),
         "evidence": json.dumps(dict(alert.evidence), ensure_ascii=False, default=str)
         if alert.evidence
         else "",
         "blind_since": when(alert.blind_since) if alert.blind_since else "",
+        "acknowledged_by": notice.ack.by if notice.ack else "",
+        "ended_because": alert.ended,
     }
     return {name: text for name, text in said.items() if text}
 
 
-def _common(mappings: list[dict[str, str]]) -> dict[str, str]:
+def _common(mappings: Sequence[dict[str, str]]) -> dict[str, str]:
     first, *rest = mappings
     return {name: text for name, text in first.items() if all(other.get(name) == text for other in rest)}
+
+
+def signature(body: bytes, secret: str, now: datetime) -> dict[str, str]:
+    """
+    Return the headers that prove who sent *body*, and when.
+
+    The signature covers the time as well, so that a receiver can refuse what is replayed later.
+    """
+    timestamp = str(int(now.timestamp()))
+    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-Watchdog-Timestamp": timestamp, "X-Watchdog-Signature": f"sha256={digest}"}

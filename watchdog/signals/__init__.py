@@ -12,10 +12,12 @@ from watchdog.signals.flag import Flag
 from watchdog.signals.health import Health
 from watchdog.signals.heartbeat import Heartbeat
 from watchdog.signals.log import Log
+from watchdog.signals.receiver import Receiver
 from watchdog.signals.redis import RedisServer
 from watchdog.signals.settings import Settings
 from watchdog.signals.stream import Stream
 from watchdog.signals.unit import Unit
+from watchdog.signals.watchdog import Watchdog
 
 SIGNALS: Mapping[str, type[Signal[Any]]] = {
     "heartbeat": Heartbeat,
@@ -28,4 +30,6 @@ SIGNALS: Mapping[str, type[Signal[Any]]] = {
     "settings": Settings,
     "flag": Flag,
     "redis": RedisServer,
+    "receiver": Receiver,
+    "watchdog": Watchdog,
 }

@@ -1,38 +1,72 @@
-"""The sidecar's HTTP face (SPEC §5): it reads the latest snapshot and changes nothing."""
+"""The sidecar's HTTP face (SPEC §5): what people and programs may ask it, and who may."""
 
 from __future__ import annotations
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from http import HTTPStatus
 
-from watchdog.report import Snapshot, Status, alert_json, signal_json, snapshot_json
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+from typing_extensions import TypedDict
+
+from watchdog.report import AlertBody, SignalBody, Snapshot, Status, alert_json, signal_json
 from watchdog.sidecar import Sidecar
 from watchdog.units import plain, rfc3339
+from watchdog.web.answers import answer, refused
+from watchdog.web.api import api_routes
+from watchdog.web.calls import NOT_YET
+from watchdog.web.guard import HEALTH, Access, Guard, access_to
 from watchdog.web.metrics import CONTENT_TYPE, render
 
-NOT_YET = "the first tick is not finished"
+ROUTER_SAYS = {
+    404: "there is nothing at this address (/api/v1/openapi.json has all there are)",
+    405: "this method does nothing here (the Allow header has those that do)",
+}
 
 
-def build_app(sidecar: Sidecar) -> Starlette:
-    """Return the application that shows *sidecar*."""
+def build_app(sidecar: Sidecar, access: Access | None = None) -> ASGIApp:
+    """Return the application that shows *sidecar* to whom *access* allows (default: as its file says)."""
+    pages = Starlette(
+        routes=[*_routes(sidecar), *api_routes(sidecar)],
+        exception_handlers={HTTPException: _refuse, Exception: _fail},
+    )
+    pages.router.redirect_slashes = False  # an address is right or wrong
+    config = sidecar.config
+    return Guard(pages, access or access_to(config, config.listen[0], config.tokens))
+
+
+def _refuse(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    if exc.detail == HTTPStatus(exc.status_code).phrase:  # the router's own words
+        exc.detail = ROUTER_SAYS.get(exc.status_code, exc.detail)
+    return refused(exc)
+
+
+def _fail(_: Request, exc: Exception) -> Response:
+    """Say no more than that it failed: the log has the rest."""
+    return answer({"error": f"this failed inside the watchdog ({type(exc).__name__}); please report it"}, 500)
+
+
+def _routes(sidecar: Sidecar) -> list[Route]:
+    """Return the routes beside the API."""
 
     async def index(_: Request) -> Response:
         latest = sidecar.latest
-        text = NOT_YET if latest is None else overview(latest)
-        return PlainTextResponse(text, headers={"x-content-type-options": "nosniff"})
+        return PlainTextResponse(NOT_YET if latest is None else overview(latest))
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("the process answers\n")
 
     async def ready(_: Request) -> Response:
-        if sidecar.ready(sidecar.clock()):
-            return PlainTextResponse("ready\n")
-        if sidecar.fresh(sidecar.clock()):
-            return PlainTextResponse("not ready: notifications wait and none is taken\n", 503)
-        last = sidecar.pulse.last_tick
-        return PlainTextResponse(f"not ready: last tick {last.isoformat() if last else 'never'}\n", 503)
+        why = sidecar.why_not_ready(sidecar.clock())
+        return (
+            PlainTextResponse("ready\n")
+            if why is None
+            else PlainTextResponse(plain(f"not ready: {why}") + "\n", 503)
+        )
 
     async def metrics(_: Request) -> Response:
         return Response(render(sidecar), headers={"content-type": CONTENT_TYPE})
@@ -40,60 +74,54 @@ def build_app(sidecar: Sidecar) -> Starlette:
     async def health(request: Request) -> Response:
         service = request.path_params["service"]
         if service not in sidecar.config.services:
-            return JSONResponse({"error": f"no such service: {service}"}, 404)
+            raise HTTPException(404, "there is no such service")
         latest = sidecar.latest
         if latest is None or not sidecar.fresh(sidecar.clock()):
-            return JSONResponse({"service": service, "status": "unknown", "why": "no recent look"}, 503)
-        return service_health(service, latest)
+            return answer({"service": service, "status": "unknown", "why": "no recent look"}, 503)
+        code = 200 if works(service, latest) else 503
+        if not request.state.visitor.trusted:
+            return answer({"service": service, "status": latest.services[service]}, code)
+        return answer(service_json(service, latest), code)
 
-    async def status(_: Request) -> Response:
-        return _latest_json(sidecar.latest)
-
-    async def alerts(request: Request) -> Response:
-        latest = sidecar.latest
-        if latest is None:
-            return JSONResponse({"error": NOT_YET}, 503)
-        wanted = request.query_params.get("fingerprint")
-        found = [n for n in latest.notices if wanted in (None, n.alert.labels.fingerprint)]
-        return JSONResponse({"at": rfc3339(latest.at), "alerts": [alert_json(n) for n in found]})
-
-    return Starlette(
-        routes=[
-            Route("/", index),
-            Route("/-/healthy", healthy),
-            Route("/-/ready", ready),
-            Route("/metrics", metrics),
-            Route("/health/{service}", health),
-            Route("/api/v1/status", status),
-            Route("/api/v1/alerts", alerts),
-        ]
-    )
+    return [
+        Route("/", index),
+        Route("/-/healthy", healthy),
+        Route("/-/ready", ready),
+        Route("/metrics", metrics),
+        Route(HEALTH + "{service}", health),
+    ]
 
 
-def _latest_json(latest: Snapshot | None) -> Response:
-    if latest is None:
-        return JSONResponse({"error": NOT_YET}, 503)
-    return JSONResponse(snapshot_json(latest))
+def works(service: str, latest: Snapshot) -> bool:
+    """Say whether *service* does its work; where nobody can tell it does not."""
+    return latest.services[service] in (Status.OK, Status.WARNING)
 
 
-def service_health(service: str, latest: Snapshot) -> Response:
-    """Answer 200 while *service* does its work, 503 when it does not or when nobody can tell."""
-    status = latest.services[service]
-    working = status in (Status.OK, Status.WARNING)
-    body = {
+class HealthBody(TypedDict):
+    """How one service stands, and why."""
+
+    service: str
+    status: Status
+    at: str
+    alerts: list[AlertBody]
+    signals: list[SignalBody]
+
+
+def service_json(service: str, latest: Snapshot) -> HealthBody:
+    """Return how *service* stands, with its alerts and signals."""
+    return {
         "service": service,
-        "status": str(status),
+        "status": latest.services[service],
         "at": rfc3339(latest.at),
         "alerts": [alert_json(n) for n in latest.notices if n.alert.service == service and not n.resolved],
         "signals": [signal_json(report) for report in latest.of_service(service)],
     }
-    return JSONResponse(body, 200 if working else 503)
 
 
 def overview(latest: Snapshot) -> str:
     """Return the state of things as plain text: a line a service, a line an alert."""
     lines = [f"{latest.status}  as of {latest.at.isoformat(timespec='seconds')}", ""]
-    lines += [f"{status:<9} {service}" for service, status in latest.services.items()]
+    lines += [plain(f"{status:<9} {service}") for service, status in latest.services.items()]
     lines += [""] + [
         plain(f"{n.alert.state} {n.alert.severity} {n.alert.name} {n.alert.service}: {n.alert.summary}")
         for n in latest.notices

@@ -13,17 +13,22 @@ from watchdog import __version__
 from watchdog.alerts import State
 from watchdog.conditions import DEFAULT_WINDOW, find_measure
 from watchdog.model import AtLeast, Kind, Measure
+from watchdog.notifications import Reason
+from watchdog.pair import Role
 from watchdog.report import SignalReport, Snapshot, Status
 from watchdog.rules import KNOWN
-from watchdog.sidecar import Sidecar
+from watchdog.sidecar import SELF_TESTED, Sidecar
 from watchdog.signals import SIGNALS
 from watchdog.units import Unit, write_duration
+from watchdog.web.views import counted
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SUFFIX = {Unit.SECONDS: "_seconds", Unit.BYTES: "_bytes"}
 WRITTEN_AS = {"counter": ("_total", "counter"), "info": ("_info", "gauge")}
 """What the text format adds to a family's name, and what it calls its type, where that differs."""
 GAUGES = (Kind.VALUE, Kind.WORD, Kind.RATIO, Kind.SHARE)
+OWN_KIND = "watchdog"
+"""The signal that is the sidecar itself; its name would stand twice in its measures' names."""
 FAMILY_LABEL = {"matches": "pattern", "body": "field", "constant_share": "field"}
 """Under which label the variable part of ``matches.<name>`` and its like is exported."""
 IN_WINDOW = f"[{write_duration(DEFAULT_WINDOW)}]"
@@ -35,6 +40,8 @@ def metric_name(kind: str, measure: str, found: Measure) -> str:
     family = measure.partition(".")[0]
     if found.kind is Kind.COUNTER and family == "total":
         return f"watchdog_{kind}"  # its own name is the suffix: watchdog_executions_total
+    if kind == OWN_KIND:
+        kind, family = "self", family.removeprefix("self_")
     suffix = SUFFIX.get(found.unit, "")
     return f"watchdog_{kind}_{family}" + ("" if family.endswith("_ratio") else suffix)
 
@@ -47,6 +54,7 @@ def families(sidecar: Sidecar) -> Iterator[Metric]:
     """
     now = sidecar.clock()
     yield from own_metrics(sidecar, now)
+    yield from telling_metrics(sidecar, now)
     if sidecar.latest is not None:
         yield from signal_metrics(sidecar.latest)
         yield from alert_metrics(sidecar.latest, fresh=sidecar.fresh(now))
@@ -175,7 +183,7 @@ def alert_metrics(snapshot: Snapshot, *, fresh: bool) -> Iterator[Metric]:
 
 def own_metrics(sidecar: Sidecar, now: datetime) -> Iterator[Metric]:
     """Yield what tells whether the watcher itself is well."""
-    pulse, outbox = sidecar.pulse, sidecar.outbox
+    pulse = sidecar.pulse
     yield InfoMetricFamily("watchdog_build", "Which version runs", value={"version": __version__})
     yield _gauge(
         "watchdog_ready", "1 while the last tick is young and the outbox moves", float(sidecar.ready(now))
@@ -203,12 +211,50 @@ def own_metrics(sidecar: Sidecar, now: datetime) -> Iterator[Metric]:
         for reason in ("no_answer", "source_down"):
             failures.add_metric([kind, reason], pulse.collect_failures.get((kind, reason), 0))
     yield failures
+    yield from watched_metrics(sidecar)
+
+
+def watched_metrics(sidecar: Sidecar) -> Iterator[Metric]:
+    """Yield what is known of the watcher being watched: signs of life, the partner, the last self-test."""
+    signs = CounterMetricFamily(
+        "watchdog_signs_of_life", "Signs to those who watch the watchdog", labels=["kind", "outcome"]
+    )
+    for (kind, outcome), count in sorted(sidecar.pulse.signs.items()):
+        signs.add_metric([kind, outcome], count)
+    yield signs
+    if sidecar.pair is not None:
+        roles = GaugeMetricFamily("watchdog_pair_role", "1 for what it is to its partner", labels=["role"])
+        for role in Role:
+            roles.add_metric([str(role)], float(role is sidecar.pair.role))
+        yield roles
+    tested = sidecar.done.get(SELF_TESTED)
+    yield _gauge(
+        "watchdog_self_test_last_success_timestamp_seconds",
+        "When a self-test last reached every receiver, 0 if none has",
+        tested.timestamp() if tested else 0.0,
+    )
+
+
+# ---- telling -----------------------------------------------------------------------------------
+
+
+def telling_metrics(sidecar: Sidecar, now: datetime) -> Iterator[Metric]:
+    """Yield what was decided, what became of it, what waits, and what people said."""
+    outbox = sidecar.outbox
+    decisions = CounterMetricFamily(
+        "watchdog_decisions", "Decisions to tell, to spare or to wait", labels=["receiver", "reason"]
+    )
+    for receiver in sidecar.config.receivers:
+        for why in Reason:
+            decisions.add_metric([receiver, str(why)], sidecar.pulse.decisions[receiver, str(why)])
+    yield decisions
     sent = CounterMetricFamily(
         "watchdog_notifications", "Notifications by what became of them", labels=["receiver", "outcome"]
     )
     for (receiver, outcome), count in sorted(outbox.outcomes.items()):
         sent.add_metric([receiver, outcome], count)
     yield sent
+    yield _counter("watchdog_courier_failures", "Errors inside the watchdog while sending", outbox.failures)
     depth = GaugeMetricFamily("watchdog_outbox_depth", "Notifications that wait", labels=["receiver"])
     age = GaugeMetricFamily(
         "watchdog_outbox_oldest_seconds", "Age of the oldest notification that waits", labels=["receiver"]
@@ -219,6 +265,12 @@ def own_metrics(sidecar: Sidecar, now: datetime) -> Iterator[Metric]:
         age.add_metric([receiver], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
     yield depth
     yield age
+    silences = GaugeMetricFamily("watchdog_silences", "Silences by how they stand", labels=["state"])
+    for state, count in counted(sidecar.wishes.silences.values(), now).items():
+        silences.add_metric([str(state)], count)
+    yield silences
+    seen = len(sidecar.wishes.acks)
+    yield _gauge("watchdog_acknowledged_alerts", "Firing alerts that somebody has acknowledged", seen)
 
 
 def _gauge(name: str, help_: str, number: float) -> Metric:

@@ -1,0 +1,178 @@
+"""What of the sidecar's knowledge goes into the state file, and how it comes back."""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from watchdog.alerts import Alert, State
+from watchdog.model import Labels, SignalKey
+from watchdog.records import (
+    read_ack,
+    read_alert,
+    read_receipt,
+    read_silence,
+    write_ack,
+    write_alert,
+    write_receipt,
+    write_silence,
+)
+from watchdog.signals.base import Signal
+from watchdog.state import UNREADABLE, StateFile
+from watchdog.telling import Receipt, Receipts, Ticket, Wishes
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What outlives the process, besides what the outbox keeps."""
+
+    alerts: Mapping[Labels, Alert]
+    receipts: Receipts
+    wishes: Wishes
+    done: Mapping[str, datetime]
+    """When each thing that comes again was last done."""
+
+
+class Keeper:
+    """Stages what changed, so that a quiet tick writes nothing."""
+
+    def __init__(self, state: StateFile) -> None:
+        self._state = state
+        self._renewals = state.renewals
+        self._memories: dict[SignalKey, Mapping[str, Any]] = {}
+        self._kept = Kept({}, {}, Wishes(), {})
+
+    def recall(self, signals: Iterable[Signal[Any]], receivers: Iterable[str], now: datetime) -> Kept:
+        """
+        Return what an earlier process kept, and give every signal its memory.
+
+        What was told to receivers that are no more is forgotten. An alert that fired counts as
+        true until now: nobody looked in between.
+        """
+        self._remember(signals)
+        alerts = self._state.read("alerts", read_alert).values()
+        told = self._state.read("receipts", read_receipt)
+        receipts = {_ticket(key): receipt for key, receipt in told.items()}
+        silences = self._state.read("silences", read_silence)
+        acks = self._state.read("acks", read_ack)
+        done = self._state.read("done", _read_moment)
+        kept = Kept({alert.labels: alert for alert in alerts}, receipts, Wishes(silences, acks), done)
+        self._kept = kept
+        known = frozenset(receivers)
+        return replace(
+            kept,
+            alerts={labels: _looked_at(alert, now) for labels, alert in kept.alerts.items()},
+            receipts={ticket: r for ticket, r in receipts.items() if ticket[0] in known},
+        )
+
+    def _remember(self, signals: Iterable[Signal[Any]]) -> None:
+        memories = self._state.book("memory")
+        bad = {}
+        for signal in signals:
+            key = _memory_key(signal.key)
+            if key in memories:
+                try:
+                    signal.remember(memories[key])
+                except UNREADABLE as exc:
+                    bad[key] = f"{type(exc).__name__}: {exc}"
+                else:
+                    self._memories[signal.key] = memories[key]
+        if bad:
+            self._state.disown("memory", bad)
+
+    def stage(self, now_kept: Kept, signals: Iterable[Signal[Any]]) -> bool:
+        """
+        Stage what differs from what was staged before.
+
+        Return whether everything was staged anew, because the file was set aside.
+        """
+        anew = self._renewals != self._state.renewals
+        if anew:
+            self._renewals = self._state.renewals
+            self._memories.clear()
+        before, self._kept = self._kept, now_kept
+        alerts_before, alerts = _by_print(before.alerts), _by_print(now_kept.alerts)
+        receipts_before, receipts = _by_key(before.receipts), _by_key(now_kept.receipts)
+        wishes_before, wishes = before.wishes, now_kept.wishes
+        self._book("alerts", alerts_before, alerts, write_alert, anew=anew, same=_same_bones)
+        self._book("receipts", receipts_before, receipts, write_receipt, anew=anew)
+        self._book("silences", wishes_before.silences, wishes.silences, write_silence, anew=anew)
+        self._book("acks", wishes_before.acks, wishes.acks, write_ack, anew=anew)
+        self._book("done", before.done, now_kept.done, _write_moment, anew=anew)
+        for signal in signals:
+            memory = signal.memory()
+            if self._memories.get(signal.key, {}) != memory:
+                self._state.stage("memory", _memory_key(signal.key), memory or None)
+                self._memories[signal.key] = memory
+        return anew
+
+    def _book(
+        self,
+        book: str,
+        before: Mapping[str, Item],
+        after: Mapping[str, Item],
+        write: Callable[[Item], dict[str, Any]],
+        *,
+        anew: bool,
+        same: Callable[[Item, Item], bool] = operator.eq,
+    ) -> None:
+        for key, item in after.items():
+            was = before.get(key)
+            if anew or was is None or (was is not item and not same(was, item)):
+                self._state.stage(book, key, write(item))
+        for key in before.keys() - after.keys():
+            self._state.stage(book, key, None)
+
+
+def _by_print(alerts: Mapping[Labels, Alert]) -> dict[str, Alert]:
+    return {labels.fingerprint: alert for labels, alert in alerts.items()}
+
+
+def _same_bones(one: Alert, other: Alert) -> bool:
+    """Say whether only figures and words differ, which come anew with every look."""
+    return _bones(one) == _bones(other)
+
+
+def _bones(alert: Alert) -> object:
+    """Return what of an alert must not be lost."""
+    before = alert.before
+    return (
+        alert.state,
+        alert.active_since,
+        alert.fired_at,
+        alert.resolved_at,
+        alert.blind_since,
+        before is not None and before.resolved_at,
+    )
+
+
+def _looked_at(alert: Alert, now: datetime) -> Alert:
+    return replace(alert, last_true=now) if alert.state is State.FIRING else alert
+
+
+def _write_moment(moment: datetime) -> dict[str, Any]:
+    return {"at": moment.isoformat()}
+
+
+def _read_moment(record: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(record["at"])
+
+
+def _by_key(receipts: Receipts) -> dict[str, Receipt]:
+    return {f"{fingerprint} {receiver}": receipt for (receiver, fingerprint), receipt in receipts.items()}
+
+
+def _ticket(text: str) -> Ticket:
+    fingerprint, _, receiver = text.partition(" ")
+    return receiver, fingerprint
+
+
+def _memory_key(key: SignalKey) -> str:
+    labels = json.dumps(dict(key.labels), sort_keys=True, separators=(",", ":"))
+    return json.dumps([key.service, key.kind, labels], separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,242 @@
+"""
+How the state file is opened: by one process, in this program's version, and sound.
+
+A file that is broken is set aside whole, never overwritten; what can still be read of it is carried
+over into the new one. A file that is not ours, or of a newer version, is left as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from watchdog.errors import StateError
+
+OURS = 0x57444F47
+"""Marks a database as a watchdog's state file from version 2 on (``PRAGMA application_id``)."""
+MIGRATIONS = (
+    """
+    CREATE TABLE memory (
+      service TEXT NOT NULL, kind TEXT NOT NULL, labels TEXT NOT NULL, json TEXT NOT NULL,
+      PRIMARY KEY (service, kind, labels)
+    ) WITHOUT ROWID;
+    """,
+    f"""
+    CREATE TABLE kept (
+      book TEXT NOT NULL, key TEXT NOT NULL, json TEXT NOT NULL, PRIMARY KEY (book, key)
+    ) WITHOUT ROWID;
+    INSERT INTO kept SELECT 'memory', json_array(service, kind, labels), json FROM memory;
+    DROP TABLE memory;
+    CREATE TABLE deliveries (
+      id INTEGER PRIMARY KEY, at TEXT NOT NULL, receiver TEXT NOT NULL, outcome TEXT NOT NULL,
+      key TEXT NOT NULL, alerts TEXT NOT NULL, json TEXT NOT NULL
+    );
+    CREATE INDEX deliveries_at ON deliveries (at);
+    CREATE INDEX deliveries_key ON deliveries (key);
+    PRAGMA application_id = {OURS};
+    """,  # noqa: S608 (our own number)
+)
+"""How to get from each version to the next: version 0 is an empty file."""
+VERSION = len(MIGRATIONS)
+PATIENCE = 5.0
+"""Seconds to wait at start for somebody else who reads or copies the file."""
+IMPATIENCE = 0.25
+"""The same while running: everything stands still meanwhile, and what is not written stays staged."""
+BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+"""SQLite's primary codes for a file that is not as it should be; all others are the disk's or a lock's."""
+PARTS = ("", "-wal", "-shm")
+
+
+def is_broken(error: sqlite3.Error) -> bool:
+    """Say whether *error* lies in the file itself, so that trying again is of no use."""
+    code = getattr(error, "sqlite_errorcode", None)  # none: Python itself could not read the text
+    return code is None or code & 0xFF in BROKEN
+
+
+def cannot(path: str, what: str, why: object) -> StateError:
+    """Return the error for a state file that cannot be used as it should."""
+    return StateError(f"the state file {path} cannot {what}: {why} (see state: in rules.yaml)")
+
+
+def take(path: str) -> int | None:
+    """
+    Take the file for this process, until it ends; raise StateError if another has it.
+
+    Return what holds it; nobody else can have a file in memory.
+    """
+    if path == ":memory:":
+        return None
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except FileExistsError as exc:
+        raise cannot(path, "be used", f"{Path(path).parent} is no folder") from exc
+    except OSError as exc:
+        raise cannot(path, "be used", exc.strerror) from exc
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        os.close(lock)
+        raise StateError(
+            f"the state file {path} belongs to a running watchdog (stop it, or name another file in state:)"
+        ) from exc
+    except OSError as exc:
+        os.close(lock)
+        raise cannot(path, "be locked", exc.strerror) from exc
+    return lock
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """
+    Return the file's connection, brought to this program's version; a missing file is made.
+
+    Raise sqlite3.Error if the file is broken or the disk refuses, and StateError if it is not ours to
+    use; it is as it was then.
+    """
+    if path != ":memory:":
+        _make(path)
+        with contextlib.closing(_look_into(path)) as look:
+            _check(look, path)
+            (sound,) = look.execute("PRAGMA quick_check(1)").fetchone()
+            if sound != "ok":
+                raise sqlite3.DatabaseError(str(sound))
+    db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        version = _check(db, path)
+        if version < VERSION and path != ":memory:":
+            os.chmod(path, 0o600)  # the first version let others read
+        for number in range(version, VERSION):
+            db.executescript(
+                f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
+            )
+        db.execute(f"PRAGMA busy_timeout = {int(IMPATIENCE * 1000)}")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _make(path: str) -> None:
+    """See to it that there is a file, which nobody else can read if it is new."""
+    if os.path.isfile(path):
+        return
+    if os.path.exists(path):
+        raise cannot(path, "be used", "it is no file")
+    if os.path.exists(path + ".new"):  # a renewal that was cut short, just before its last step
+        os.rename(path + ".new", path)
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+
+def _look_into(path: str) -> sqlite3.Connection:
+    """
+    Return a connection that changes nothing, not even by being closed.
+
+    Only a transaction that was cut short it takes back, as whoever comes next would have to.
+    """
+    mode = "rw" if os.path.exists(path + "-journal") else "ro"
+    return sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True, timeout=PATIENCE)
+
+
+def _check(db: sqlite3.Connection, path: str) -> int:
+    """Return the file's version; raise StateError if it is not ours, or is newer than this program."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (whose,) = db.execute("PRAGMA application_id").fetchone()
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    ours = whose == OURS if version > 1 else whose == 0 and tables == ({"memory"} if version == 1 else set())
+    if not ours:
+        raise StateError(f"the state file {path} is another program's database (name another file in state:)")
+    if version > VERSION:
+        raise StateError(
+            f"the state file {path} is of version {version}, newer than this program's {VERSION}"
+            " (upgrade the program, or name another file in state:)"
+        )
+    return int(version)
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Return what tells the file at *path* from one that has taken its place, or None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def renew(path: str, now: datetime) -> tuple[str | None, int]:
+    """
+    Put a new file in the place of a broken one, which is set aside whole.
+
+    Return where to (None if there was nothing at all) and how many records could be carried over.
+    Until the new file is complete the old one stays where it is. Raise StateError if the disk
+    takes no new file.
+    """
+    if path == ":memory:":
+        return None, 0
+    fresh = path + ".new"
+    aside = next(name for name in _names_aside(path, now) if not os.path.exists(name))
+    there = any(os.path.exists(path + part) for part in PARTS)
+    try:
+        for part in PARTS:
+            Path(fresh + part).unlink(missing_ok=True)
+        with contextlib.closing(connect(fresh)) as db:
+            records = legible(path)
+            if there:
+                records["aside", "latest"] = json.dumps({"name": aside, "at": now.isoformat()})
+            db.execute("BEGIN IMMEDIATE")
+            rows = [(*place, text) for place, text in records.items()]
+            db.executemany("INSERT INTO kept VALUES (?, ?, ?)", rows)
+            db.execute("COMMIT")
+        for part in PARTS:
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(path + part, aside + part)
+        os.rename(fresh, path)
+    except (sqlite3.Error, OSError) as exc:
+        raise cannot(path, "be read, nor be replaced", said(exc)) from exc
+    return (aside, len(records) - 1) if there else (None, 0)
+
+
+def _names_aside(path: str, now: datetime) -> Iterator[str]:
+    first = f"{path}.corrupt-{now:%Y%m%dT%H%M%SZ}"
+    yield first
+    for number in itertools.count(2):
+        yield f"{first}-{number}"
+
+
+def legible(path: str) -> dict[tuple[str, str], str]:
+    """
+    Return what can still be read of a broken file, by book and key.
+
+    Read from both ends, a broken page in the middle costs no more than what stands on it.
+    """
+    found: dict[tuple[str, str], str] = {}
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(_look_into(path)) as db:
+        for order in ("ASC", "DESC"):
+            sql = f"SELECT book, key, json FROM kept ORDER BY book {order}, key {order}"  # noqa: S608
+            with contextlib.suppress(sqlite3.Error):
+                for book, key, text in db.execute(sql):
+                    if _is_json(text) and isinstance(book, str) and isinstance(key, str):
+                        found[book, key] = text
+    return found
+
+
+def _is_json(text: object) -> bool:
+    try:
+        json.loads(str(text))
+    except ValueError:
+        return False
+    return isinstance(text, str)
+
+
+def said(error: Exception) -> str:
+    """Return what *error* says, without numbers and names of ours."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
