@@ -12,7 +12,7 @@ demo: $(READY)
 	$(BIN)/watchdog demo --fault $(FAULT) --for $(FOR)
 
 test: $(READY) system
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -23,6 +23,7 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python -m bench.poll
 	$(BIN)/python -m bench.logs
+	$(BIN)/python -m bench.notify
 
 # What the tests need beside Python: real servers and a compiler. As root they are installed.
 system:

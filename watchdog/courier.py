@@ -192,7 +192,6 @@ class Courier:
                 self.lane.edit(letter, shorter)
             elif shorter is None:
                 self.lane.settle()
-        self.news.set()
 
     # ---- at the door -----------------------------------------------------------------------------
 

@@ -139,17 +139,9 @@ def _same_bones(one: Alert, other: Alert) -> bool:
     return _bones(one) == _bones(other)
 
 
-def _bones(alert: Alert) -> object:
-    """Return what of an alert must not be lost."""
-    before = alert.before
-    return (
-        alert.state,
-        alert.active_since,
-        alert.fired_at,
-        alert.resolved_at,
-        alert.blind_since,
-        before is not None and before.resolved_at,
-    )
+def _bones(alert: Alert) -> tuple[object, ...]:
+    """Return what changes whenever something of an alert does that must not be lost."""
+    return alert.state, alert.active_since, alert.fired_at, alert.resolved_at
 
 
 def _looked_at(alert: Alert, now: datetime) -> Alert:

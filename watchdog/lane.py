@@ -74,16 +74,16 @@ class Lane:
             self._replace(free, free[-1].number)
 
     def beginnings(self, now: float) -> frozenset[str]:
-        """Return the alerts whose beginning waits for its group: nobody can have heard of it yet."""
-        ripe = {letter.number for letter in self._ripe(now)}
-        return frozenset().union(*(x.message.beginnings for x in self._free() if x.number not in ripe))
+        """Return the alerts whose beginning waits for its group, and that were not told to begin before."""
+        gone = [*self._ripe(now), *([self.claimed] if self.claimed else [])]
+        waits = [letter for letter in self._free() if letter not in gone]
+        told = frozenset[str]().union(*(letter.message.beginnings for letter in gone))
+        return frozenset[str]().union(*(letter.message.beginnings for letter in waits)) - told
 
     def withdraw(self, fingerprints: frozenset[str]) -> None:
-        """Take out the latest beginning of each of these alerts."""
-        left = fingerprints
-        for letter in reversed(self._free()):
-            self.edit(letter, without(letter.message, left))
-            left -= letter.message.beginnings
+        """Say nothing of what began to fire; each of these alerts is one of the `beginnings`."""
+        for letter in self._free():
+            self.edit(letter, without(letter.message, fingerprints))
 
     def edit(self, letter: Letter, message: Notification | None) -> None:
         """Have *letter* say something else from now on, or nothing at all; it must not be the claimed one."""

@@ -36,6 +36,8 @@ RETRIED = "retried"
 """The outcome of which only the latest record is kept for each message."""
 REST = 10.0
 """After a failed commit none is tried for so many times as long as that took: a sick disk slows us little."""
+LONGEST_REST = 10.0
+"""But for no more seconds than that: once there is room again, all is soon written."""
 STAYS_TOLD = timedelta(hours=1)
 """How long a process that starts still knows that an earlier one set the file aside."""
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
@@ -233,7 +235,8 @@ class StateFile:
             self._write()
         except StateError as exc:
             self._failure = str(exc)
-            self._rests_until = began + (1 + REST) * (time.monotonic() - began)
+            ended = time.monotonic()
+            self._rests_until = ended + min(LONGEST_REST, REST * (ended - began))
             self.unsaved_since = self.unsaved_since or self.clock()
             for place in list(self._deliveries)[:-MOST_UNSAVED_DELIVERIES]:
                 del self._deliveries[place]

@@ -302,9 +302,9 @@ class _News:
     def worse(self) -> bool:
         """Say whether something critical begins while nothing critical was told: that does not wait."""
         known = any(notice.alert.severity is Severity.CRITICAL for notice in self.goes_on)
+        urgent = BEGINNINGS - {Reason.STEADY}
         return not known and any(
-            notice.alert.severity is Severity.CRITICAL and notice.reason in BEGINNINGS
-            for notice in self.notices
+            notice.alert.severity is Severity.CRITICAL and notice.reason in urgent for notice in self.notices
         )
 
 
@@ -425,18 +425,18 @@ def _goes_on(
 
 
 def _receipt(notice: Notice, before: Receipt | None, group: str, at: datetime) -> Receipt:
-    fired_at = notice.alert.fired_at or at
-    announced = before is not None and not before.resolved
-    steady = notice.resolved or notice.reason is Reason.STEADY
+    """Return what *notice* leaves *before* as, if the receiver knew that the alert fires."""
+    reason, fired_at = notice.reason, notice.alert.fired_at or at
+    known = before if before is not None and not before.resolved else None
+    kept = known if reason in (Reason.REPEAT, Reason.ACKNOWLEDGED) else None
     return Receipt(
         fired_at,
         notice.resolved,
-        since=before.since if before is not None and announced else at,
+        since=known.since if known is not None else at,
         at=at,
         group=group,
-        flapping=notice.reason is Reason.FLAPPING
-        or (before is not None and announced and before.flapping and not steady),
-        acked=notice.ack is not None,
+        flapping=reason is Reason.FLAPPING or (kept is not None and kept.flapping),
+        acked=reason is Reason.ACKNOWLEDGED or (kept is not None and kept.acked),
     )
 
 

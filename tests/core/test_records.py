@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.drawn import T0, ids, rows
@@ -86,6 +86,7 @@ def through_a_file(record: Mapping[str, Any]) -> Any:
     return FILE.book("book")["key"]
 
 
+@settings(deadline=None)
 @given(ALERTS)
 def test_an_alert_comes_back_as_it_was(alert: Alert) -> None:
     """With its evidence in its own order, its firings, and the resolved one it would replace."""
@@ -94,24 +95,28 @@ def test_an_alert_comes_back_as_it_was(alert: Alert) -> None:
     assert json.dumps(dict(back.evidence)) == json.dumps(dict(alert.evidence))
 
 
+@settings(deadline=None)
 @given(whole(Receipt))
 def test_a_receipt_comes_back_as_it_was(receipt: Receipt) -> None:
     """To the microsecond: it is compared with what the alert says."""
     assert read_receipt(through_a_file(write_receipt(receipt))) == receipt
 
 
+@settings(deadline=None)
 @given(MESSAGES)
 def test_a_message_comes_back_as_it_was(message: Notification) -> None:
     """Key, times and every notice: what is sent again is the same to the byte."""
     assert read_notification(through_a_file(write_notification(message))) == message
 
 
+@settings(deadline=None)
 @given(ACKS)
 def test_an_acknowledgement_comes_back_as_it_was(ack: Ack) -> None:
     """With who it was and what they said."""
     assert read_ack(through_a_file(write_ack(ack))) == ack
 
 
+@settings(deadline=None)
 @given(SILENCES)
 def test_a_silence_comes_back_as_it_was(silence: Silence) -> None:
     """With matchers of every kind."""

@@ -12,6 +12,7 @@ from typer.main import get_command
 from watchdog.builtin import BUILTIN
 from watchdog.cli import app
 from watchdog.config import parse
+from watchdog.notifications import Reason
 from watchdog.signals import SIGNALS
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,21 @@ def test_every_yaml_sample_of_the_reference_is_right() -> None:
     """Each stands for itself."""
     samples = re.findall(r"```yaml\n(.*?)```", RULES, re.DOTALL)
     assert [parse(sample).services for sample in samples] == [("orders",)]
+
+
+@pytest.mark.parametrize("name", ["telling", "ha", "watching-the-watcher"])
+def test_every_other_yaml_sample_is_right(name: str) -> None:
+    """What a page offers to copy is a whole rules file."""
+    samples = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / f"{name}.md").read_text(), re.DOTALL)
+    assert samples
+    for sample in samples:
+        parse(sample)
+
+
+def test_every_reason_is_named_where_decisions_are_explained() -> None:
+    """Log, metric and API say these words; so does the page."""
+    named = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "telling.md").read_text()))
+    assert {str(reason) for reason in Reason} <= named
 
 
 def test_every_command_is_in_the_readme_and_every_one_named_there_exists() -> None:

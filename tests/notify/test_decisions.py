@@ -445,6 +445,13 @@ def test_merging_in_steps_says_the_same_as_merging_at_once() -> None:
     assert steps == merge(parts)
 
 
+def test_the_end_that_was_awaited_is_the_first_of_those_that_are_told() -> None:
+    """A flapped and was told so; that ended, and then it came and went once more."""
+    ended = merge([message("-A fired 5"), message("+A fired 9"), message("-A fired 9")])
+    assert drawn(ended.notices) == "±A-A"
+    assert drawn(merge([message("%A"), ended]).notices) == "±A±A"
+
+
 def test_a_clock_set_back_does_not_turn_a_beginning_into_its_past() -> None:
     """The later firing says an earlier time; which one is the later only the order of the messages tells."""
     found = merge([message("+A fired 90"), message("-A fired 90"), message("+A fired 5"), message("+B")])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.drawn import T0, ids, minutes, rows
@@ -124,6 +124,14 @@ def test_nothing_overtakes_an_earlier_letter_of_its_group() -> None:
     assert drawn(letter.message.notices) == "±A"
 
 
+def test_what_joins_an_earlier_letter_takes_those_between_along() -> None:
+    """Or the end in the second would come after the beginning in the third."""
+    post = Post(number=2)
+    post.lane.recall([(1, message("+A wait 1")), (2, message("-A at 1"))], 0.0, T0 - minutes(1))
+    post.put("+A fired 5", ready=9)
+    assert post.waits() == "+A±A"
+
+
 def test_too_many_letters_become_one() -> None:
     """However fast they come, memory and file stay small."""
     post = Post()
@@ -205,6 +213,18 @@ def test_a_lane_is_recalled_as_it_was(texts: str, clock: str, claimed: str, read
     known = post.lane.claimed
     assert (drawn(known.message.notices) if known else "-") == claimed
     assert ["now" if moment < 0 else str(round(moment)) for moment in moments] == ready.split()
+
+
+def test_what_began_before_cannot_be_taken_back() -> None:
+    """The receiver hears that A flaps; to take back that it is steady would keep the end from it."""
+    post = Post()
+    post.put("%A")
+    post.put("=A fired 5 wait 5", ready=300, now=1)
+    assert post.lane.beginnings(10) == frozenset()
+    post.lane.claim(10)
+    assert post.lane.beginnings(10) == frozenset()
+    post.lane.settle()
+    assert len(post.lane.beginnings(10)) == 1
 
 
 def test_the_claimed_letter_is_found_again_wherever_it_stands() -> None:
@@ -290,7 +310,7 @@ class Ear:
         return known is not None and not known[1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     needs=st.sampled_from(["", "b<a d<b", "b<a d<a,b"]),
     pace=st.builds(Pace, WAITS, WAITS, st.sampled_from([minutes(4), minutes(600)])),

@@ -102,7 +102,7 @@ REMINDERS = """
   A A A A A              | . . ack crash .     | +A . . . .      | +A . !A . .
   A a a A A              | . ack . . .         | +A . . . .      | +A !A . . .
   A A A A A A A A        | . silence . . . lift . . | +A . . . . ~A . . | +A . . . . ~A . .
-  A A A A A A A A        | silence ack . lift . . . . | . . . +A . . . . | . . . +A . . . .
+  A A A A A A A A        | silence ack . lift . . . . | . . . +A . . . . | . . . +A !A . . .
 """
 
 
@@ -114,6 +114,19 @@ def test_what_goes_on_is_repeated_until_somebody_has_seen_it(
     route = Route(("ops", "pager"), pace=Pace(repeat_interval=minutes(3)))
     story = Story("A@a B@a", routes=(route,), habits=PAGER).tell(true, said)
     assert (story.sent("ops"), story.sent("pager")) == (even(ops), even(pager))
+
+
+def test_nobody_is_reminded_of_what_still_waits_for_its_group() -> None:
+    """Even if reminders are to come more often than groups."""
+    story = Story(routes=paced(3, 0, 1)).tell("A A A A A A")
+    assert (story.sent(), story.why("A")) == (". . . +A ~A ~A", "first . . . repeat repeat")
+
+
+def test_an_acknowledgement_is_no_critical_news() -> None:
+    """It waits for the interval like anything else."""
+    route = Route(("pager",), pace=Pace(ZERO, minutes(3), LONG))
+    story = Story("A@a", routes=(route,), habits=PAGER).tell("A A A A", ". ack . .")
+    assert story.sent("pager") == "+A . . !A"
 
 
 def test_who_has_acknowledged_is_said_wherever_the_alert_is_mentioned() -> None:
@@ -150,6 +163,15 @@ def test_what_nobody_acknowledges_goes_to_somebody_else_as_well(
     route = Route(("ops",), pace=Pace(minutes(float(wait)), ZERO, LONG), escalations=(escalation,))
     story = Story(routes=(route,), habits=BOSS).tell(true, said)
     assert (story.sent("ops"), story.sent("boss")) == (even(ops), even(boss))
+
+
+def test_reminders_do_not_put_off_an_escalation() -> None:
+    """It is counted from the first time."""
+    route = Route(
+        ("ops",), pace=Pace(repeat_interval=minutes(2)), escalations=(Escalation(minutes(5), ("boss",)),)
+    )
+    story = Story(routes=(route,), habits=BOSS).tell("A A A A A A A")
+    assert (story.sent("ops"), story.sent("boss")) == ("+A . ~A . ~A . ~A", ". . . . . ^A .")
 
 
 def test_an_escalation_to_somebody_on_the_route_is_none() -> None:
@@ -259,6 +281,13 @@ def test_a_flapping_alert_says_so_and_is_silent_until_it_is_steady(true: str, sa
     flapping = Flapping(3, minutes(30), minutes(4))
     story = Story(flapping=flapping, habits={"ops": Habit(hears_acks=True)}).tell(true, said)
     assert story.sent() == even(sent)
+
+
+def test_that_an_alert_is_steady_is_not_taken_back() -> None:
+    """It was told to flap; if the silence kept the rest from the receiver, nobody would hear of the end."""
+    story = Story(routes=paced(0, 4), flapping=Flapping(2, minutes(30), minutes(2)))
+    story.tell("A . A A A A A A . . . .", ". . . . . silence . . . . . .")
+    assert story.sent() == "+A . %A-A . . . =A . . . -A ."
 
 
 def test_keep_firing_for_spares_the_flapping() -> None:

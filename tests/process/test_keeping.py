@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.crashed import overwrite
@@ -225,6 +225,7 @@ def test_what_is_not_watched_for_a_while_is_remembered_all_the_same(reopen: Reop
     assert again.known == {"since": "1"}
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3), st.text(max_size=5))
 def test_memories_of_the_first_version_find_their_signals(
     tmp_path_factory: pytest.TempPathFactory, labels: dict[str, str], service: str

@@ -32,9 +32,9 @@ from watchdog.state import StateFile
 from watchdog.writer import RedisWriter
 
 Start = Callable[..., Running]
-TTL = 2.0
+TTL = 3.0
 RULES = """
-redis: {{url: "{redis}", timeout: 400ms}}
+redis: {{url: "{redis}", timeout: 700ms}}
 every: 200ms
 state: "{state}"
 pair: {{lease: wd, ttl: {ttl}s, name: {name}}}

@@ -1,0 +1,1 @@
+"""That nothing raised is lost: killed at any moment, in front of receivers that do their worst."""
