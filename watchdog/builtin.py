@@ -199,7 +199,7 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "when": ["watchdog.set_aside < 1h"],
         "severity": "critical",
         "summary": "The state file was unreadable and was set aside {watchdog.set_aside} ago:"
-        " silences, acknowledgements and undelivered messages before that are lost to it",
+        " silences, acknowledgements and undelivered messages of before may be lost",
     },
     "StateUnwritable": {
         "when": ["watchdog.unsaved > 30s"],

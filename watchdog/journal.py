@@ -75,10 +75,18 @@ class Threads:
         return next((thread for thread in known if thread), None)
 
     def tie(self, message: Notification, thread: str | None) -> None:
-        """Attach what will be said of those alerts of *message* that go on to *thread*."""
+        """
+        Attach what will be said of those alerts of *message* that go on to *thread*.
+
+        It takes the place of the one that was offered, if the receiver began another: that is gone.
+        """
+        offered = self.of(message)
         for notice in message.firing if thread else ():
             key = _key(message, notice)
-            if key not in self._known and notice.reason not in (Reason.REPORT, Reason.TEST):
+            known = self._known.get(key)
+            if notice.reason in (Reason.REPORT, Reason.TEST) or known not in (None, offered):
+                continue
+            if known != thread:
                 self._known[key] = str(thread)
                 self._state.stage("threads", key, {"thread": thread})
 

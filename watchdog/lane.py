@@ -76,9 +76,8 @@ class Lane:
     def beginnings(self, now: float) -> frozenset[str]:
         """Return the alerts whose beginning waits for its group, and that were not told to begin before."""
         gone = [*self._ripe(now), *([self.claimed] if self.claimed else [])]
-        waits = [letter for letter in self._free() if letter not in gone]
         told = frozenset[str]().union(*(letter.message.beginnings for letter in gone))
-        return frozenset[str]().union(*(letter.message.beginnings for letter in waits)) - told
+        return frozenset[str]().union(*(letter.message.beginnings for letter in self._free())) - told
 
     def withdraw(self, fingerprints: frozenset[str]) -> None:
         """Say nothing of what began to fire; each of these alerts is one of the `beginnings`."""

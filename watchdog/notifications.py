@@ -114,7 +114,9 @@ class Notification:
     def beginnings(self) -> frozenset[str]:
         """Return the alerts (by fingerprint) of which the receiver first hears in it that they fire."""
         return frozenset(
-            n.alert.labels.fingerprint for n in self.notices if n.reason in BEGINNINGS and not n.resolved
+            n.alert.labels.fingerprint
+            for n in self.notices
+            if not n.resolved and (n.reason in BEGINNINGS or n.unannounced)
         )
 
     def wait(self, now: datetime) -> timedelta:

@@ -75,11 +75,11 @@ class Owner(Protocol):
     def adopt(self, heard: Heard) -> None:
         """Take over what the other announced."""
 
-    def take_wish(self, book: str, record: Mapping[str, Any]) -> None:
-        """Take a silence or an acknowledgement that the other was told of."""
+    def take_wish(self, book: str, record: Mapping[str, Any], *, known: bool) -> None:
+        """Take a silence or an acknowledgement of the other's; unless *known*, one we have stays as it is."""
 
     def wishes_said(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        """Return the silences and acknowledgements in force."""
+        """Return all silences and acknowledgements."""
 
 
 class Pair:
@@ -115,6 +115,8 @@ class Pair:
         self._lost = 0.0  # seconds awake without an answer
         self._ended_at = 0.0  # monotonic, the last turn
         self._seen = "0"
+        self._joined = False
+        self._unheeded = False
         self._unsaid: deque[_Word] = deque(maxlen=MOST_UNSAID)
         self._news = asyncio.Event()
         self._turned = asyncio.Event()
@@ -185,31 +187,38 @@ class Pair:
         self._news.set()
 
     def _hear(self, id_: str, text: str) -> None:
-        """Take in what was said, our own words left out."""
-        self._seen = id_
+        """Take in what was said; of our own words only that we have joined."""
+        self._seen, self._unheeded = id_, True
         said = json.loads(text)
+        kind, what = said["kind"], said["what"]
         if said["by"] == self._lease.me:
-            return
-        if said["kind"] == "told":
-            for record in said["what"]:
-                self.heard.add(read_told(record), own=False)
-        elif said["kind"] != "hello":
-            self._owner.take_wish(said["kind"], said["what"])
-        elif self._joined:
-            for book, wish in self._owner.wishes_said():
-                self.share(book, wish)
+            self._joined = self._joined or kind == "hello"
+        elif kind == "told":
+            for told in map(read_told, what):
+                if told.receiver in self._receivers:
+                    self.heard.add(told, own=False)
+        elif kind == "hello":
+            self._welcome(what)
+        else:
+            self._owner.take_wish(kind, what, known=True)
 
-    @property
-    def _joined(self) -> bool:
-        """Say whether we have heard all that was said before we came."""
-        return self._heard_at > float("-inf")
+    def _welcome(self, wishes: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """
+        Take what the other brings that is new to us, and say what we know.
+
+        Not to one that came before us: it has been running, so it knows better.
+        """
+        for book, wish in wishes:
+            self._owner.take_wish(book, wish, known=False)
+        for book, wish in self._owner.wishes_said() if self._joined else ():
+            self.share(book, wish)
 
     # ---- the lease -------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Take turns from now on."""
         self._ended_at = monotonic()
-        self._say("hello", None, UNFENCED)
+        self._say("hello", [*self._owner.wishes_said()], UNFENCED)
         self._task = asyncio.create_task(self._run(), name=PAIR)
 
     async def stop(self) -> None:
@@ -260,8 +269,10 @@ class Pair:
                 break
         taken = turn.held and turn.holder != self.holder
         self.holder, self._fence, self._heard_at = turn.holder, turn.fence, began
-        self.heard.forget(self._clock())
-        self.spare()
+        if self._unheeded:
+            self.heard.forget(self._clock())
+            self.spare()
+            self._unheeded = False
         if taken:
             self._owner.adopt(self.heard)
         self._valid_until = began + self._ttl * (1 - MARGIN) if turn.held else float("-inf")

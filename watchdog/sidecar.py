@@ -115,7 +115,8 @@ class Sidecar:
             settle(self.wishes.silences, self.alerts.values(), now),
             settle_acks(self.wishes.acks, self.alerts.values()),
         )
-        decision = due(self.alerts, self.receipts, self.config.policy, self.wishes, now)
+        waiting = self.outbox.beginnings()
+        decision = due(self.alerts, self.receipts, self.config.policy, self.wishes, now, waiting=waiting)
         self._note_reasons(decision)
         self.receipts = decision.receipts
         self.tell(decision.notifications, decision.withdrawn)
@@ -145,12 +146,13 @@ class Sidecar:
         if self.keeper.stage(kept, self.signals):
             self._set_aside_at = self.clock()
             self.outbox.keep_all()
+        renewals = self.state.renewals
         try:
             self.state.commit()
         except StateError as exc:
             self.pulse.state_failures += 1
             log.error("state_not_saved", why=str(exc))
-            return False
+            return self.state.renewals != renewals and self.keep()  # a new file was begun: all goes in there
         return True
 
     # ---- what people say -------------------------------------------------------------------------
@@ -198,7 +200,7 @@ class Sidecar:
             if report.what == "self_test":
                 self.self_test(now)
             else:
-                told = self.state.deliveries(outcome="sent", since=now - WEEK, limit=MOST_TOLD)
+                told = self._delivered(since=now - WEEK, limit=MOST_TOLD)
                 messages += bulletin(report, latest, moment, told)
         if done != self.done:
             self.done = done
@@ -212,8 +214,16 @@ class Sidecar:
             return {}
         mark = test.fingerprint
         told = {name for (name, of), r in self.receipts.items() if of == mark and r.fired_at == began}
-        sent = self.state.deliveries(fingerprint=mark, outcome="sent", since=began)
+        sent = self._delivered(fingerprint=mark, since=began)
         return {SELF_TESTED: self.clock()} if told and told <= {str(r["receiver"]) for r in sent} else {}
+
+    def _delivered(self, **which: Any) -> list[Mapping[str, Any]]:
+        """Return what was sent; nothing is known of it while the file cannot be read."""
+        try:
+            return self.state.deliveries(outcome="sent", **which)
+        except StateError as exc:
+            log.error("deliveries_not_read", why=str(exc))
+            return []
 
     # ---- the other one of a pair -----------------------------------------------------------------
 
@@ -222,14 +232,13 @@ class Sidecar:
         signals = {watch.labels: watch.lead for watch in self.config.binding.watches}
         self.alerts, self.receipts = heard.adopt(self.alerts, self.receipts, signals)
 
-    def take_wish(self, book: str, record: Mapping[str, Any]) -> None:
-        """Take the silence or acknowledgement that the other watchdog was told of."""
-        if book == "silences":
-            silence = read_silence(record)
-            self.wishes = replace(self.wishes, silences={**self.wishes.silences, silence.id: silence})
-        elif book == "acks":
-            ack = read_ack(record)
-            self.wishes = replace(self.wishes, acks={**self.wishes.acks, ack.fingerprint: ack})
+    def take_wish(self, book: str, record: Mapping[str, Any], *, known: bool) -> None:
+        """Take a silence or an acknowledgement of the other's; unless *known*, one we have stays as it is."""
+        silences, acks = self.wishes.silences, self.wishes.acks
+        if book == "silences" and (known or record["id"] not in silences):
+            self.wishes = replace(self.wishes, silences={**silences, record["id"]: read_silence(record)})
+        if book == "acks" and (known or record["fingerprint"] not in acks):
+            self.wishes = replace(self.wishes, acks={**acks, record["fingerprint"]: read_ack(record)})
 
     def wishes_said(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield all silences and acknowledgements, as the other watchdog takes them."""

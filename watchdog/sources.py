@@ -82,7 +82,7 @@ class Source:
         """
         if self.failed:
             return f"looking at {self.name} failed inside the watchdog"
-        waited = max((now - due for due in self._due.values()), default=allowed)
+        waited = now - min(self._due.values()) if self._due else allowed
         return f"{self.name} was not looked at" if self.task is None and waited >= allowed else None
 
     async def _look(self, now: datetime) -> list[Reading]:

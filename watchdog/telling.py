@@ -315,7 +315,7 @@ def due(
     wishes: Wishes,
     now: datetime,
     *,
-    waiting: Container[Ticket] | None = None,
+    waiting: Container[Ticket] = frozenset(),
 ) -> Decision:
     """
     Decide what every receiver has to hear at *now*.
@@ -324,8 +324,6 @@ def due(
     its beginning was. News of one service go into one message, which also repeats what else fires
     there. *waiting* names the beginnings that can still be taken back (`Lane.beginnings`).
     """
-    if waiting is None:
-        waiting = _waiting(receipts, policy, now)
     after = dict(receipts)
     reasons: dict[Ticket, Reason] = {}
     withdrawn: set[Ticket] = set()
@@ -443,12 +441,6 @@ def _receipt(notice: Notice, before: Receipt | None, group: str, at: datetime) -
 def _unheard(receipt: Receipt) -> bool:
     """Say whether *receipt* is of a beginning, and of nothing that was told before it."""
     return not receipt.resolved and receipt.since == receipt.at
-
-
-def _waiting(receipts: Receipts, policy: Policy, now: datetime) -> frozenset[Ticket]:
-    """Return what waits for its group in the outbox, as far as the receipts' times tell."""
-    latest = now + policy.longest_wait
-    return frozenset(ticket for ticket, receipt in receipts.items() if now < receipt.at <= latest)
 
 
 def _last_spoken(receipts: Receipts, groups: Container[Ticket]) -> dict[Ticket, tuple[datetime, bool]]:

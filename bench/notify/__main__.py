@@ -80,13 +80,13 @@ def flood_table(found: Iterable[Flood], alerts: int) -> Iterator[str]:
     """Yield the lines of the table about all alerts at once."""
     yield (
         f"| {alerts:,} alerts at once, as services | what | who | messages to each of 3 |"
-        " alerts in them | all told after | tick | peak RSS (before) |"
+        " alerts in them | all told after | tick (its CPU) | peak RSS (before) |"
     )
     yield "| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |"
     for flood in found:
         messages = _range([told.messages for told in flood.told])
         entries = _range([told.entries for told in flood.told])
-        tick = "–" if flood.tick is None else f"{flood.tick:.2f} s"
+        tick = "–" if flood.tick is None else f"{flood.tick.wall:.2f} s ({flood.tick.cpu:.2f})"
         yield (
             f"| {flood.services:,} | {flood.what} | {flood.who} | {messages} | {entries} |"
             f" {flood.drained:.2f} s | {tick} | {flood.peak / 1e6:.0f} MB ({flood.rest / 1e6:.0f}) |"

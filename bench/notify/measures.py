@@ -6,18 +6,19 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.notify.child import BenchError
-from bench.notify.ours import running_sidecar
+from bench.notify.ours import Tick, running_sidecar
 from bench.notify.peer import alerts_of, ended, running_alertmanager
 from bench.notify.receiver import Receiver, Told
 
 THEIRS = "/theirs"
 OURS = "/ours"
 RECEIVERS = ("a", "b", "c")
-PROMPT, MANY, SPARING = "1s", 1_000, "10s"
+NOTHING = (Told(),) * len(RECEIVERS)
+PROMPT, MANY, SPARING = ("1s", 1.0), 1_000, ("10s", 10.0)
 """Alertmanager's group_interval in a flood, and from so many groups on: a shorter one keeps it too busy."""
 
 
@@ -113,34 +114,53 @@ class Flood:
     drained: float
     rest: int
     peak: int
-    tick: float | None = None
+    tick: Tick | None = None
 
 
 def measure_floods(directory: Path, receiver: Receiver, alerts: int, services: int) -> Iterator[Flood]:
     """Have all alerts of so many services begin at once, then end at once; three receivers hear of it."""
     to = {side: {name: receiver.url(f"{side}/{name}") for name in RECEIVERS} for side in (OURS, THEIRS)}
+    receiver.clear()
     with running_sidecar(directory, alerts, services, to[OURS]) as ours:
-        for what in ("begin", "end"):
+        before = NOTHING
+        for number, what in enumerate(("begin", "end"), 1):
             rest = ours.forget_peak()
             tick = ours.tick(range(alerts), is_set=what == "begin")
-            told = _told(receiver, OURS, alerts)
+            told = _told(receiver, OURS, number * alerts)
             ours.idle()
             drained = max(found.last_at for found in told) - tick.began
-            yield Flood("watchdog", services, what, told, drained, rest, ours.peak(), tick.wall)
-            receiver.clear()
+            yield Flood("watchdog", services, what, _more(told, before), drained, rest, ours.peak(), tick)
+            before = told
     posted = alerts_of(alerts, services)
-    with running_alertmanager(directory, to[THEIRS], PROMPT if services < MANY else SPARING) as peer:
-        for what in ("begin", "end"):
+    pace, seconds = PROMPT if services < MANY else SPARING
+    with running_alertmanager(directory, to[THEIRS], pace) as peer:
+        before = NOTHING
+        for number, what in enumerate(("begin", "end"), 1):
             rest = peer.forget_peak()
             began = peer.post(posted if what == "begin" else ended(posted))
-            told = _told(receiver, THEIRS, alerts)
+            told = _told(receiver, THEIRS, number * alerts)
             drained = max(found.last_at for found in told) - began
-            yield Flood("Alertmanager", services, what, told, drained, rest, peer.peak())
-            receiver.clear()
+            time.sleep(seconds + 0.5)  # a group that came in parts is told once more, whole
+            told = _told(receiver, THEIRS, number * alerts)
+            yield Flood("Alertmanager", services, what, _more(told, before), drained, rest, peer.peak())
+            before = told
 
 
 def _told(receiver: Receiver, side: str, alerts: int) -> tuple[Told, ...]:
     return tuple(receiver.wait({f"{side}/{name}": alerts for name in RECEIVERS}).values())
+
+
+def _more(told: Sequence[Told], before: Sequence[Told]) -> tuple[Told, ...]:
+    """Return what was *told* beyond what was told *before*."""
+    return tuple(
+        replace(
+            now,
+            messages=now.messages - then.messages,
+            alerts=now.alerts - then.alerts,
+            entries=now.entries - then.entries,
+        )
+        for now, then in zip(told, before, strict=True)
+    )
 
 
 # ---- after an outage ---------------------------------------------------------------------------

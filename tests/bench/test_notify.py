@@ -12,7 +12,7 @@ import pytest
 from bench.notify.__main__ import flood_table, latency_table, main, outage_table, rate_table
 from bench.notify.child import BenchError
 from bench.notify.measures import Flood, Latencies, Rates, Recovery, each_alone, measure_outage, quantile
-from bench.notify.ours import rules_text, running_sidecar, spread
+from bench.notify.ours import Tick, rules_text, running_sidecar, spread
 from bench.notify.peer import alerts_of, ended, running_alertmanager
 from bench.notify.receiver import Receiver, Tally, Told, running_receiver
 from watchdog.config import parse
@@ -191,7 +191,9 @@ def test_the_tables_say_what_was_found() -> None:
     printed = [
         *latency_table([Latencies(20, ours=[0.004, 0.006], theirs=[0.001, 0.003], ticks=[0.002, 0.004])]),
         *rate_table(Rates(100, ours=[300.0, 200.0], theirs=[1000.0])),
-        *flood_table([Flood("watchdog", 1000, "end", told, 1.5, 60_000_000, 99_000_000, 0.25)], 10_000),
+        *flood_table(
+            [Flood("watchdog", 1000, "end", told, 1.5, 60_000_000, 99_000_000, Tick(0.0, 0.25, 0.2))], 10_000
+        ),
         *outage_table([Recovery("watchdog", "503", 1.234, 5)], 60.0, 20),
     ]
     expected = """\
@@ -204,9 +206,9 @@ def test_the_tables_say_what_was_found() -> None:
 | --- | ---: | ---: |
 | Alertmanager | 1,000 | 1,000 |
 | watchdog | 250 (0.25×) | 200 |
-| 10,000 alerts at once, as services | what | who | messages to each of 3 | alerts in them | all told after | tick | peak RSS (before) |
+| 10,000 alerts at once, as services | what | who | messages to each of 3 | alerts in them | all told after | tick (its CPU) | peak RSS (before) |
 | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |
-| 1,000 | end | watchdog | 1 to 3 | 9 to 12 | 1.50 s | 0.25 s | 99 MB (60) |
+| 1,000 | end | watchdog | 1 to 3 | 9 to 12 | 1.50 s | 0.25 s (0.20) | 99 MB (60) |
 | receiver away for 60 s, 20 groups begin meanwhile | how | all told after its return | messages |
 | --- | --- | ---: | ---: |
 | watchdog | 503 | 1.23 s | 5 |"""

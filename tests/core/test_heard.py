@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 
 from tests.drawn import T0, ids, rows
 from watchdog.alerts import Alert, State
+from watchdog.audience import Report
+from watchdog.bulletin import bulletin
 from watchdog.heard import Heard, Told, read_told, told_by, write_told
 from watchdog.model import Labels, SignalKey
 from watchdog.notifications import Notice, Notification, Reason, build
+from watchdog.report import Snapshot, Status
+from watchdog.schedule import Schedule
 from watchdog.telling import Receipt
 
 TOLERANCE = timedelta(seconds=60)
@@ -106,12 +110,14 @@ UNTOLD = """
   F0                 | 3          | R3-10                 | R3-10
   F0                 | 3 11       | R3-10 F11             | R3-10 F11
   F0                 | 3 11       | F11+R3-10             | F11+R3-10
+  F0                 | 3 11       | F11                   | F11
   F0 R0-20           | 3 43       | F43                   | F43
   F0 R0-20 F40       | 3 43       | F43                   | -
   F0 R0-20 F40       | 43         | F43                   | -
   F0 R0-20 F40       | 3          | R3-10                 | -
   F40                | 3 43       | F3 R3-10 F43          | F3 R3-10 F43
   F100               | 3 103      | F3 R3-10 F103         | F3 R3-10 F103
+  F100               | 3          | F3                    | F3
   F0 P0@4000         | 3          | P3@4010               | -
   F0 P0@4000         | 3          | P3@3990               | -
   F0                 | 3          | P3@4010               | P3@4010
@@ -145,6 +151,22 @@ def test_each_receiver_has_to_hear_it() -> None:
     assert [drawn(x) for x in left(told, [letter("F3", [], "other")])] == ["F3"]
 
 
+def test_a_report_is_told_by_one() -> None:
+    """Both make it of the same moment, though not at the same one; that of the next day is another."""
+    daily = Report("all_clear", ("hook",), Schedule("0 8 * * *"))
+
+    def made(day: int, late: float) -> Notification:
+        latest = Snapshot(moment(86_400 * day + late), {}, {}, (), Status.OK)
+        (message,) = bulletin(daily, latest, moment(86_400 * day))
+        return message
+
+    found = Heard(TOLERANCE, LONG_AGO)
+    for one in told_by(made(0, 1), moment(1)):
+        found.add(one, own=False)
+    assert left(found, [made(0, 4)]) == []
+    assert len(left(found, [made(1, 4)])) == 1
+
+
 def test_what_the_receiver_knows_to_go_on_stays_in_the_message() -> None:
     """It is merely no news; and an end whose beginning is known is an end like any other."""
     found = heard("F0")
@@ -172,6 +194,50 @@ def test_what_is_of_no_more_use_is_forgotten() -> None:
     assert left(found, [letter("F3", [])]) == []
     found.forget(moment(87_000))
     assert len(left(found, [letter("F3", [])])) == 1
+
+
+def adopted(told: str, known: Alert | None, receipt: Receipt | None) -> tuple[Alert | None, Receipt | None]:
+    """Return what one that takes over makes of what the other told, and of what it knows itself."""
+    ticket = ("hook", LABELS.fingerprint)
+    alerts, receipts = heard(told).adopt(
+        {LABELS: known} if known else {}, {ticket: receipt} if receipt else {}, {LABELS: SIGNAL}
+    )
+    return alerts.get(LABELS), receipts.get(ticket)
+
+
+def receipt(began: float, *, resolved: bool) -> Receipt:
+    """Return what is known to have been told of the firing that began at a moment."""
+    return Receipt(moment(began), resolved, moment(began), moment(began), "one")
+
+
+def test_what_was_announced_is_taken_over_to_be_ended() -> None:
+    """As if it had been announced here: the next look goes on with it, or ends it."""
+    alert_, receipt_ = adopted("F0 P0@4000", None, None)
+    assert alert_ is not None
+    assert (alert_.state, alert_.fired_at, alert_.signal) == (State.FIRING, T0, SIGNAL)
+    assert receipt_ == Receipt(T0, False, T0, moment(4000), "one")
+    pending = replace(alert(4001, None, []), state=State.PENDING, fired_at=None, firings=())
+    assert adopted("F0", pending, None)[0] == adopted("F0", None, None)[0]
+
+
+def test_what_fires_here_too_stays_what_it_is() -> None:
+    """Only that it was announced is taken over, if it was not known; its end is ours to tell then."""
+    mine = alert(3, None, [])
+    assert adopted("F0", mine, None) == (mine, Receipt(moment(3), False, T0, T0, "one"))
+    assert adopted("F0", mine, receipt(3, resolved=False)) == (mine, receipt(3, resolved=False))
+
+
+LEFT_ALONE = {
+    "it ended there": ("F0 R0-20", None, None),
+    "it ended here": ("F0", alert(3, 10, []), receipt(3, resolved=True)),
+    "nothing was told": ("-", None, None),
+}
+
+
+@pytest.mark.parametrize(("told", "known", "told_here"), LEFT_ALONE.values(), ids=LEFT_ALONE)
+def test_what_has_its_end_is_left_alone(told: str, known: Alert | None, told_here: Receipt | None) -> None:
+    """Told already, or decided here and on its way."""
+    assert adopted(told, known, told_here) == (known, told_here)
 
 
 # ---- any course of things ----------------------------------------------------------------------
@@ -256,6 +322,7 @@ def test_after_a_takeover_the_receiver_knows_the_truth(
             standby.letters = left(found, standby.letters)
             if at >= dies + TAKEOVER:
                 send(standby, at, own=True)
+    assert speechless or bool(received and received[-1].resolved_at is None) == wrong(END)
     holder.look(END, wrong=wrong(END))  # it comes back and takes up where it was
     holder.letters = left(found, holder.letters)
     send(holder, END, own=False)

@@ -391,13 +391,14 @@ def message(text: str) -> Notification:
     ack = Ack("", T0, T0 + minutes(float(said["ack"])), "ada") if "ack" in said else None
     reasons = {sign: reason for reason, sign in SIGNS.items()}
     notices = []
-    for sign, name in zip(signs.replace(")", "")[::2], signs.replace(")", "")[1::2], strict=True):
-        reason = None if sign == "(" else Reason.RESOLVED if sign == "±" else reasons[sign]
+    pairs = signs.replace(")", "").replace("+!", "‡")
+    for sign, name in zip(pairs[::2], pairs[1::2], strict=True):
+        reason = {"(": None, "±": Reason.RESOLVED, "‡": Reason.ACKNOWLEDGED}.get(sign, reasons.get(sign))
         found = alert(name, "s", "resolved" if sign in "-±" else "firing")
         fired_at = T0 + minutes(float(said.get("fired", "0")))
         ended_at = fired_at + minutes(1) if found.resolved_at else None
         found = replace(found, fired_at=fired_at, resolved_at=ended_at)
-        notices.append(Notice(found, None, (), reason=reason, ack=ack, unannounced=sign == "±"))
+        notices.append(Notice(found, None, (), reason=reason, ack=ack, unannounced=sign in "±‡"))
     group = Labels(service=said.get("of", "s"))
     return build(said.get("to", "ops"), group, notices, at, due=at + minutes(float(said.get("wait", "0"))))
 

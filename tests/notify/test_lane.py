@@ -166,6 +166,7 @@ WITHDRAWN = """
   +B(A) wait               | A         | B      | +B
   -A wait                  | A         |        | -A
   !A wait                  | A         |        | !A
+  +!A wait                 | A         | A      |
 """
 
 

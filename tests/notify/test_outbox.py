@@ -533,3 +533,25 @@ async def test_a_silence_that_comes_in_time_takes_back_what_waits(
     await sidecar.tick(hands())
     await sidecar.stop()
     assert receiver.asked == []
+
+
+async def test_a_silence_that_comes_too_late_takes_nothing_back(
+    httpserver: HTTPServer, tmp_path: Path, hands: Hands, receiver: Scripted
+) -> None:
+    """The beginning was sent, whatever the wall clock says, so its end is told as well."""
+    env = tmp_path / "env"
+    env.write_text("MODE=test\n")
+    rules = RULES.format(env=env, url=httpserver.url_for("/"))
+    rules += "notifications: {group_wait: 200ms, group_interval: 0s}\n"
+    sidecar = Sidecar(parse(rules), hands, StateFile(str(tmp_path / "state.db"), hands))
+    sidecar.outbox.start()
+    await sidecar.tick(hands())
+    await until(lambda: receiver.asked)  # the wall clock still stands before the message's time
+    sidecar.silence(Silence("1", (Matcher("service", "=", "a"),), T0, T0 + minutes(60), "ana", ""))
+    await sidecar.tick(hands())
+    env.write_text("MODE=live\n")
+    hands.pass_(60)
+    await sidecar.tick(hands())
+    await until(lambda: len(receiver.asked) == 2)
+    await sidecar.stop()
+    assert [names(body) for _, body in receiver.asked] == ["WRONG", "wrong"]

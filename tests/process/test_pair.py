@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -332,8 +332,31 @@ async def test_what_one_is_asked_both_do(client: redis.Redis, halves: Callable[.
     await eventually(lambda: "s1" in a.sidecar.wishes.silences)
     await eventually(lambda: alert.labels.fingerprint in b.sidecar.wishes.acks)
     await b.sidecar.stop()
+    client.delete("wd:told")  # it was said long ago
     later = halves("later")
     await eventually(lambda: later.sidecar.wishes.silences == {"s1": silence})
+
+
+async def test_what_one_brings_with_it_the_other_takes_unless_it_knows_better(
+    client: redis.Redis, halves: Callable[..., Half]
+) -> None:
+    """A silence from before the other came; one that was ended there meanwhile stays ended."""
+    now = utc_now()
+    hour = timedelta(hours=1)
+    brought = Silence("new", (parse_matcher("service=two"),), now, now + hour, "ann", "upgrade")
+    outdated = Silence("old", (parse_matcher("service=one"),), now, now + hour, "ann", "upgrade")
+    first = halves("a")
+    assert first.sidecar.silence(brought)
+    assert first.sidecar.silence(outdated)
+    await first.sidecar.stop()
+    client.delete("wd:told")
+    b = halves("b")
+    ended = replace(outdated, ends_at=now)
+    assert b.sidecar.silence(ended)
+    await eventually(lambda: b.pair.role is Role.HOLDER)
+    again = halves("a")
+    await eventually(lambda: again.sidecar.wishes == b.sidecar.wishes)
+    assert b.sidecar.wishes.silences == {"new": brought, "old": ended}
 
 
 async def test_one_that_is_not_well_leaves_the_lease_to_one_that_is(
@@ -356,6 +379,32 @@ async def test_one_that_is_not_well_leaves_the_lease_to_one_that_is(
 async def broken(signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
     """Fail as only a defect of the watchdog's own would."""
     raise RuntimeError("a defect")
+
+
+async def test_alertmanager_is_told_by_both(
+    client: redis.Redis, server: EmbeddedServer, inbox: Inbox, httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    """It removes doubles itself, by the labels; the other receiver is told by one."""
+    told: list[tuple[str, dict[str, str]]] = []
+
+    def take(request: Request) -> Response:
+        told.extend((request.path[1], alert["labels"]) for alert in request.get_json())
+        return Response(status=200)
+
+    halves = []
+    for name in "ab":
+        httpserver.expect_request(f"/{name}/api/v2/alerts").respond_with_handler(take)
+        text = rules_of(name, server, inbox, tmp_path)
+        more = f'receivers:\n  peers: {{alertmanager: {{url: "{inbox.url}/{name}"}}}}\n  hook: {{webhook'
+        halves.append(Half(text.replace("receivers: {hook: {webhook", more).removesuffix("}\n") + "\n"))
+        halves[-1].sidecar.start()
+    client.delete("one")
+    await eventually(lambda: {name for name, _ in told} == {"a", "b"} and inbox.told())
+    await eventually(lambda: all(half.depth == 0 for half in halves))
+    for half in halves:
+        await half.sidecar.stop()
+    assert told[0][1] == told[1][1]
+    assert len(inbox.told()) == 1
 
 
 async def test_a_server_that_refuses_the_lease_leaves_both_to_tell(inbox: Inbox, tmp_path: Path) -> None:

@@ -255,14 +255,13 @@ async def test_an_address_that_hangs_delays_no_tick(rules: Callable[..., Path]) 
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/s3cret"
-        async with Hands(rules(f'ping: {{url: "{url}", every: 1ms, timeout: 300ms}}')) as hands:
-            began = time.monotonic()
+        async with Hands(rules(f'ping: {{url: "{url}", every: 1ms, timeout: 2s}}')) as hands:
             for _ in range(3):
                 await hands.tick()
-            assert time.monotonic() - began < 0.3
+            assert (hands.sidecar.pulse.ticks, hands.sidecar.pulse.signs["ping", "failed"]) == (3, 0)
             await eventually(lambda: hands.sidecar.pulse.signs["ping", "failed"] == 1)
     (failed,) = [line for line in logs if line["event"] == "ping_failed"]
-    assert failed["why"] == "no answer within 0.3s"
+    assert failed["why"] == "no answer within 2s"
 
 
 # ---- systemd -----------------------------------------------------------------------------------
@@ -380,7 +379,7 @@ WATCHER = """
 redis: {{url: "{redis}", timeout: 500ms}}
 every: 200ms
 state: "{state}"
-heartbeat: {{key: "watchdog:{me}", ttl: 1s}}
+heartbeat: {{key: "watchdog:{me}", ttl: 4s}}
 services:
   watchdog_{other}: {{heartbeat: {{key: "watchdog:{other}"}}}}
 rules: [{{alert: HeartbeatMissing, when: heartbeat.present == 0, severity: critical}}]
@@ -407,10 +406,10 @@ def test_two_watchdogs_watch_each_other(
     until(lambda: watchers["a"].ready() and watchers["b"].ready() and age_of_b() is not False)
     assert 0 <= age_of_b() < 2
     at = datetime.fromisoformat(client.get("watchdog:a").decode())  # type: ignore[union-attr]
-    assert (at.tzinfo, 0 < client.pttl("watchdog:a") <= 1000) == (UTC, True)
+    assert (at.tzinfo, 0 < client.pttl("watchdog:a") <= 4000) == (UTC, True)
     hook.taken.clear()
     watchers["b"].process.kill()
-    until(lambda: hook.names() == [("HeartbeatMissing", "firing")])
+    until(lambda: hook.names() == [("HeartbeatMissing", "firing")], within=30)
     assert hook.taken[0]["labels"]["service"] == "watchdog_b"
 
 
@@ -561,6 +560,7 @@ async def test_a_self_test_goes_the_whole_way_and_says_when_it_came_through(
         assert SELF_TESTED not in hands.sidecar.done
         hook.status = 200
         await eventually(lambda: hook.names() == [("SelfTest", "firing")])
+        await eventually(lambda: hands.sidecar.outbox.outcomes["hook", "sent"] == 1)
         await hands.tick()
         assert hands.sidecar.done[SELF_TESTED] == hands.time
         await hands.tick(timedelta(seconds=20))

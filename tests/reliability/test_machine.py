@@ -36,7 +36,7 @@ from watchdog.notifiers.webhook import payload
 from watchdog.sidecar import Sidecar
 from watchdog.signals.base import Signal
 from watchdog.sources import Source, Timed
-from watchdog.state import StateFile
+from watchdog.state import LONGEST_REST, StateFile
 
 RULES = """
 every: 1s
@@ -333,7 +333,7 @@ class Machine(RuleBasedStateMachine):
         """It can again; and what had to wait is written with the next commit that is tried."""
         self.full = False
         self.state._connected().execute("PRAGMA max_page_count = 1000000")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 2 * LONGEST_REST
         while (
             self.state.unsaved_since is not None
         ):  # after a failure it rests, by a clock that does not travel
@@ -394,11 +394,13 @@ class Machine(RuleBasedStateMachine):
         lives = {place: tuple(thing.episodes) for place, thing in self.things.items()}
         begun = {(place, 2 * n): (place, e.began) for place in lives for n, e in enumerate(lives[place])}
         for name, ear in self.ears.items():
-            assert settle(lives, ear.requests, self.spared[name]).wrong == [], name
+            wrong = settle(lives, ear.requests, self.spared[name]).wrong
+            assert not wrong, (name, wrong)
             told = {
                 (word.place, step - step % 2) for word in words(lives, ear.requests) for step in word.steps
             }
-            assert [episode for at in told if (episode := begun[at]) not in self.due] == [], name
+            unwanted = [episode for at in told if (episode := begun[at]) not in self.due]
+            assert not unwanted, (name, unwanted)
 
 
 class FlappingMachine(Machine):
@@ -418,7 +420,8 @@ class FlappingMachine(Machine):
         lives = {place: tuple(thing.episodes) for place, thing in self.things.items()}
         for name, ear in self.ears.items():
             told = list(words(lives, ear.requests))
-            assert [*keys(ear.requests), *order(told)] == [], name
+            wrong = [*keys(ear.requests), *order(told)]
+            assert not wrong, (name, wrong)
             last = {word.place: max(word.steps) for word in told}
             for place, episodes in lives.items():
                 if not episodes or episodes[-1].ended:

@@ -27,6 +27,9 @@ from watchdog.fields import Duration, Secret, SecretUrl
 from watchdog.notifications import Notification
 from watchdog.routing import Habit
 
+LONGEST_ANSWER = 65_536
+"""So many bytes of an answer are read."""
+USEFUL = ("content-type", "retry-after")
 LONGEST_RETRY_AFTER = 3600.0
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 OUR_HEADERS = frozenset(
@@ -136,8 +139,13 @@ class Notifier(BaseModel):
         seconds = self.timeout.total_seconds()
         headers = {**headers, "Content-Type": "application/json"}
         try:
-            async with asyncio.timeout(seconds):  # httpx only bounds each of its steps
-                return await sending.client.post(url, content=body, headers=headers, timeout=seconds)
+            async with (
+                asyncio.timeout(seconds),  # httpx only bounds each of its steps
+                sending.client.stream(
+                    "POST", url, content=body, headers=headers, timeout=seconds
+                ) as response,
+            ):
+                return await _heard(response)
         except (httpx.TimeoutException, TimeoutError) as exc:
             raise NotifyError(f"no answer within {seconds:g}s", permanent=False) from exc
         except httpx.HTTPError as exc:
@@ -153,6 +161,17 @@ class HttpNotifier(Notifier):
 
 
 # ---- answers -----------------------------------------------------------------------------------
+
+
+async def _heard(response: httpx.Response) -> httpx.Response:
+    """Return *response* as far as it is of use: no receiver fills our memory with its answer."""
+    body = b""
+    async for chunk in response.aiter_bytes(LONGEST_ANSWER):
+        body += chunk
+        if len(body) >= LONGEST_ANSWER:
+            break
+    headers = {name: response.headers[name] for name in USEFUL if name in response.headers}
+    return httpx.Response(response.status_code, headers=headers, content=body[:LONGEST_ANSWER])
 
 
 def check(response: httpx.Response, now: datetime, said: str = "") -> None:
