@@ -17,7 +17,7 @@ from enum import Enum
 
 from watchdog.errors import ConditionError
 from watchdog.history import OTHER, History
-from watchdog.model import AtLeast, Kind, Measure, SignalKey, Value
+from watchdog.model import AtLeast, Kind, Measure, SignalKey, Value, as_of
 from watchdog.units import Unit, parse_duration, parse_number, show_number, write_duration
 
 ANY_SIGNAL = "signal"
@@ -178,7 +178,7 @@ def look_up(term: Term, signal: SignalKey, measure: Measure, history: History, a
     if latest.trouble is not None or latest.down is not None or term.measure in latest.gaps:
         return None
     if not measure.windowed:
-        return latest.values.get(term.measure)
+        return as_of(latest.values.get(term.measure), at)
     window = term.window or DEFAULT_WINDOW
     if measure.kind is Kind.COUNTER:
         return history.increase(signal, term.measure, window, at)

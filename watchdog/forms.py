@@ -40,7 +40,7 @@ def as_nagios(found: Snapshot) -> str:
         head = "; ".join(f"{who} cannot be told" for who, s in found.services.items() if s is Status.UNKNOWN)
     data = [f"'services_{status}'={count};;;0" for status, count in counts.items()]
     for key, report in found.signals.items():
-        age = report.reading.values.get("age") if key.kind == "executions" else None
+        age = report.values.get("age") if key.kind == "executions" else None
         if isinstance(age, float):
             data.append(f"'{_nagios(key.service)}_last_success'={age:.0f}s;;;0")
     lines = [f"WATCHDOG {str(found.status).upper()} - {_nagios(head)} | {' '.join(data)}"]
@@ -177,7 +177,7 @@ def shown_values(report: SignalReport) -> str:
     if reading.trouble is not None:
         return plain(reading.trouble)
     measures = SIGNALS[reading.signal.kind].MEASURES
-    shown = {**reading.values, **report.figures}
+    shown = {**report.values, **report.figures}
     return plain(", ".join(f"{name} {_show(name, found, measures)}" for name, found in shown.items()))
 
 

@@ -77,6 +77,32 @@ Value = float | str | AtLeast | None
 """What a measure says: a number, a word, a lower bound, or None for *unknown*."""
 
 
+@dataclass(frozen=True, slots=True)
+class Since:
+    """
+    A number of seconds that grows with the clock: the time since *moment* (seconds since the epoch).
+
+    *at_least* says that it may be more. What holds nothing else stays right while nobody looks.
+    """
+
+    moment: float
+    at_least: bool = False
+
+    def at(self, now: datetime) -> float | AtLeast:
+        """Return the seconds as of *now*; never negative."""
+        number = max(0.0, now.timestamp() - self.moment)
+        return AtLeast(number) if self.at_least else number
+
+
+Held = Value | Since
+"""What a reading holds: a value, or what a value grows from."""
+
+
+def as_of(held: Held, now: datetime) -> Value:
+    """Return what *held* is at *now*."""
+    return held.at(now) if isinstance(held, Since) else held
+
+
 class Kind(Enum):
     """How a measure comes about, and so whether it takes a window."""
 
@@ -164,14 +190,16 @@ class Reading:
     """
     What one look at a signal brought.
 
-    *values* holds a measure only where it applies now; None in it means *unknown*. *trouble*
-    says in one sentence why the look failed as a whole. *down* names the source that is away
-    when the failure is not this signal's own. *gaps* names counters that could not be read.
+    It holds until the next one of its signal, which may be long after: a signal that finds nothing
+    changed says nothing. *values* holds a measure only where it applies; None in it means *unknown*,
+    and `Since` one that grows with the clock. *trouble* says in one sentence why the look failed as
+    a whole. *down* names the source that is away when the failure is not this signal's own. *gaps*
+    names counters that could not be read.
     """
 
     signal: SignalKey
     at: datetime
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, Held] = field(default_factory=dict)
     counts: Mapping[Series, Counted] = field(default_factory=dict)
     evidence: Mapping[str, object] = field(default_factory=lambda: NOTHING)
     trouble: str | None = None
@@ -184,3 +212,7 @@ class Reading:
         if self.down is not None:
             return None
         return self.trouble is None and not self.gaps and all(v is not None for v in self.values.values())
+
+    def seen(self, now: datetime) -> dict[str, Value]:
+        """Return all values as they are at *now*."""
+        return {name: as_of(held, now) for name, held in self.values.items()}

@@ -48,8 +48,14 @@ class SignalReport:
 
     reading: Reading
     status: Status
+    at: datetime
     figures: Mapping[str, Value]
     totals: Mapping[str, float]
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """Return what the reading holds, as it is now."""
+        return self.reading.seen(self.at)
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ def _report(
     )
     status = worst([raised, Status.OK if reading.known else Status.UNKNOWN])
     figures = {name: look_up(term, key, measure, history, now) for name, term, measure in terms}
-    return SignalReport(reading, status, figures, history.totals(key))
+    return SignalReport(reading, status, now, figures, history.totals(key))
 
 
 def _says_unknown(alert: Alert) -> bool:
@@ -252,7 +258,7 @@ def number(found: Value) -> float | str | None:
 def signal_json(report: SignalReport) -> SignalBody:
     """Return one signal as the audit and the API show it."""
     reading = report.reading
-    shown = {**reading.values, **report.figures}
+    shown = {**report.values, **report.figures}
     body: SignalBody = {
         "signal": reading.signal.kind,
         "labels": dict(reading.signal.labels),
@@ -292,9 +298,9 @@ def alert_json(notice: Notice) -> AlertBody:
 
 def snapshot_json(found: Snapshot) -> SnapshotBody:
     """Return the whole snapshot (SPEC §4), with the alerts that ended lately."""
-    servers = [report.reading for key, report in found.signals.items() if key.kind == "redis"]
+    servers = [report for key, report in found.signals.items() if key.kind == "redis"]
     server = servers[0] if servers else None
-    version = server.evidence.get("version") if server else None
+    version = server.reading.evidence.get("version") if server else None
     return {
         "status": found.status,
         "at": stamp(found.at),

@@ -69,7 +69,7 @@ def known(services: Mapping[str, Status], *notices: Notice) -> Snapshot:
     for service, status in services.items():
         key = SignalKey(service, "heartbeat", Labels(key=service))
         trouble = "Redis does not answer" if status is Status.UNKNOWN else None
-        signals[key] = SignalReport(Reading(key, T0, trouble=trouble), status, {}, {})
+        signals[key] = SignalReport(Reading(key, T0, trouble=trouble), status, T0, {}, {})
     return Snapshot(T0, signals, services, notices, worst(services.values()))
 
 

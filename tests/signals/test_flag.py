@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from watchdog.demo.server import EmbeddedServer, start_server
 from watchdog.errors import CollectError
-from watchdog.model import AtLeast, Reading, SignalKey, Value
+from watchdog.model import AtLeast, Held, Reading, SignalKey
 from watchdog.signals.base import Command, Refused, Reply
 from watchdog.signals.flag import Flag, FlagConfig
 
@@ -70,7 +70,7 @@ def test_what_means_set(reply: bytes | None, set_when: object, expected: float) 
 
 
 def test_one_round_trip() -> None:
-    """Value and expiry are asked for together."""
+    """Held and expiry are asked for together."""
     found, asked = look(flag(), [None, -2])
     assert asked == [[("GET", KEY), ("PTTL", KEY)]]
     assert found.values == {"set": 0.0}
@@ -96,7 +96,7 @@ LIVES = [
 def test_age(values: str, ages: list[Any]) -> None:
     """Minute by minute; `_` is a minute in which Redis refused to answer, `-` a flag that is not set."""
     signal = flag()
-    found: list[Value] = []
+    found: list[Held] = []
     for minute, value in enumerate(values.split()):
         reply = Refused("NOPERM no") if value == "_" else value.encode()
         try:

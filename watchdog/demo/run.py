@@ -216,7 +216,7 @@ def _complaints(latest: Snapshot | None) -> str:
 
 def _succeeded(report: SignalReport) -> bool:
     """Say whether a success was seen, where the signal is one that tells successes."""
-    return report.reading.signal.kind != "executions" or isinstance(report.reading.values.get("age"), float)
+    return report.reading.signal.kind != "executions" or isinstance(report.values.get("age"), float)
 
 
 def _told(at: datetime, report: Report) -> str:

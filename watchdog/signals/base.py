@@ -7,6 +7,8 @@ A signal is one file in this folder and one entry in `watchdog.signals.SIGNALS`.
 * A signal that asks Redis is a `RedisSignal`: its `look` is a generator that *yields* batches of
   commands, is *sent* the replies, and *returns* a Reading. It does no I/O itself, so the reader
   can put the commands of a thousand signals into one pipeline, and tests need no server.
+* A signal whose answers mostly stay the same (a stream, a group) is a `RestingSignal`: it names the
+  questions that show whether anything changed, and is left alone while nothing does.
 * Every other signal is a `LocalSignal`: its `look` may block, and runs in a thread of its own.
 
 A signal that has to remember something between two processes (a cursor, the last success) gives
@@ -15,12 +17,13 @@ it as JSON from `memory` and gets it back through `remember`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from watchdog.errors import CollectError
 from watchdog.fields import Duration
 from watchdog.model import Labels, Measure, Reading, SignalKey
 
@@ -43,6 +46,21 @@ LATENCY: Command = ("@latency",)
 
 Reply = Any
 Look = Generator[Sequence[Command], Sequence[Reply], Reading]
+NextLook = Generator[Sequence[Command], Sequence[Reply], Reading | None]
+LONGEST_REST = timedelta(minutes=5)
+"""Whatever does not change is looked at whole at least so often."""
+
+
+class Question(NamedTuple):
+    """
+    A command that is asked at every tick, and what turns its reply into facts.
+
+    Two signals with the same question share one answer, so *read* is a plain function of the reply
+    (a `Refused` included) and what it returns is never changed.
+    """
+
+    command: Command
+    read: Callable[[Reply], Any]
 
 
 class SignalConfig(BaseModel):
@@ -90,6 +108,32 @@ class RedisSignal(Signal[ConfigT]):
     def look(self, now: datetime) -> Look:
         """Yield commands, get their replies, return the Reading; CollectError if that is impossible."""
         raise NotImplementedError
+
+
+class RestingSignal(RedisSignal[ConfigT]):
+    """
+    A signal that says nothing while nothing changes.
+
+    The reader asks its *questions* at every tick. It looks on only when an answer is not the one of
+    the tick before, or when *wake_at* (seconds since the epoch) has come: the moment from which its
+    last reading may be wrong although nothing happened, `LONGEST_REST` ahead at most.
+    """
+
+    questions: tuple[Question, ...]
+    wake_at: float = 0.0
+
+    def look_on(self, now: datetime, answers: Sequence[Any]) -> NextLook:
+        """Take the *answers*, yield what else has to be asked, return the Reading or None for *as before*."""
+        raise NotImplementedError
+
+    def look(self, now: datetime) -> Look:
+        """Ask the questions and look on, whatever the answers are."""
+        replies = yield [question.command for question in self.questions]
+        answers = [question.read(reply) for question, reply in zip(self.questions, replies, strict=True)]
+        reading = yield from self.look_on(now, answers)
+        if reading is None:
+            raise CollectError("a first look brought no reading")
+        return reading
 
 
 class LocalSignal(Signal[ConfigT]):

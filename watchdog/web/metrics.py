@@ -127,7 +127,7 @@ def _present(report: SignalReport) -> Iterator[tuple[str, float | str | AtLeast]
     ratios = {
         name.removesuffix(IN_WINDOW): v for name, v in report.figures.items() if name.endswith(IN_WINDOW)
     }
-    for name, found in {**report.reading.values, **ratios}.items():
+    for name, found in {**report.values, **ratios}.items():
         if found is not None:
             yield name, found
 
