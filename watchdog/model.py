@@ -194,7 +194,8 @@ class Reading:
     changed says nothing. *values* holds a measure only where it applies; None in it means *unknown*,
     and `Since` one that grows with the clock. *trouble* says in one sentence why the look failed as
     a whole. *down* names the source that is away when the failure is not this signal's own. *gaps*
-    names counters that could not be read.
+    names counters that could not be read. *facts* are what it was made of, for views that show the
+    source's own figures.
     """
 
     signal: SignalKey
@@ -205,6 +206,7 @@ class Reading:
     trouble: str | None = None
     down: str | None = None
     gaps: tuple[str, ...] = ()
+    facts: object = None
 
     @property
     def known(self) -> bool | None:
