@@ -10,6 +10,7 @@ need redis-server redis-server
 need prometheus prometheus
 need promtool prometheus
 need amtool prometheus-alertmanager
+need prometheus-redis-exporter prometheus-redis-exporter
 need cc gcc
 need cc libc6-dev
 need openssl openssl

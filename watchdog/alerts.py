@@ -130,13 +130,16 @@ def evaluate(
             after[watch.labels] = alert
     watched = {watch.labels for watch in watches}
     for labels, alert in alerts.items():
-        if labels not in watched and (ended := _unwatched(alert, now)) is not None:
+        if labels not in watched and (ended := end_unwatched(alert, now)) is not None:
             after[labels] = ended
-    return {
-        labels: alert
-        for labels, alert in after.items()
-        if alert.resolved_at is None or now - alert.resolved_at <= remember or labels.fingerprint in owed
-    }
+    return {labels: alert for labels, alert in after.items() if not forgettable(alert, now, owed, remember)}
+
+
+def forgettable(alert: Alert, now: datetime, owed: Container[str], remember: timedelta) -> bool:
+    """Say whether *alert* ended longer than *remember* ago and nobody is still *owed* its end."""
+    if alert.resolved_at is None or now - alert.resolved_at <= remember:
+        return False
+    return alert.labels.fingerprint not in owed
 
 
 def advance(alert: Alert | None, finding: Finding, watch: Watch, now: datetime) -> Alert | None:
@@ -198,7 +201,8 @@ def _untrue(alert: Alert | None, rule: Rule, now: datetime) -> Alert | None:
     return _end(alert, now)
 
 
-def _unwatched(alert: Alert, now: datetime) -> Alert | None:
+def end_unwatched(alert: Alert, now: datetime) -> Alert | None:
+    """Return what *alert* becomes once no rule looks at it any more."""
     if alert.state is State.PENDING:
         return alert.before
     return alert if alert.state is State.RESOLVED else _end(alert, now, RULE_REMOVED)
@@ -240,7 +244,7 @@ def find(watch: Watch, history: History, now: datetime) -> Finding:
     """Evaluate *watch* at *now* and return the answer with its figures and evidence."""
     answers: list[_Answer] = []
     for clause in watch.clauses:
-        answers.append(_answer(clause, history, now))
+        answers.append(_answer(clause, watch.lead, history, now))
         if answers[-1].truth is Truth.FALSE:  # the common case, and nothing else can change it
             return NOT_SO
     truth = all_of(answer.truth for answer in answers)
@@ -274,12 +278,13 @@ class _Answer(NamedTuple):
         return None if isinstance(self.found, str) else self.found
 
 
-def _answer(clause: Clause, history: History, at: datetime) -> _Answer:
+def _answer(clause: Clause, lead: SignalKey, history: History, at: datetime) -> _Answer:
     """Ask all options of the clause; the one that decides it speaks for it."""
     answers = []
     for option in clause:
-        found = look_up(option.condition.term, option.signal, option.measure, history, at)
-        applies = found is not None or _applicable(option, history)
+        signal = option.signal or lead
+        found = look_up(option.condition.term, signal, option.measure, history, at)
+        applies = found is not None or _applicable(option, signal, history)
         truth = compare(option.condition, found) if applies else Truth.FALSE
         answers.append(_Answer(truth, found, option))
         if truth is Truth.TRUE:
@@ -288,10 +293,10 @@ def _answer(clause: Clause, history: History, at: datetime) -> _Answer:
     return next(answer for answer in answers if answer.truth is truth)
 
 
-def _applicable(option: Option, history: History) -> bool:
+def _applicable(option: Option, signal: SignalKey, history: History) -> bool:
     """Say whether a measure without a value is unknown; if not, a good look found it not to apply."""
     name = option.condition.term.measure
-    latest = history.latest.get(option.signal)
+    latest = history.latest.get(signal)
     if option.measure.windowed or name == "known" or latest is None or latest.trouble or latest.down:
         return True
     return name in latest.values
@@ -305,31 +310,33 @@ def _held_since(watch: Watch, history: History, now: datetime) -> datetime | Non
     state remembers. Ages tell it by themselves; counters are asked for the time of `for`, as far
     as the source kept their history.
     """
-    if history.first_at.get(watch.lead) != history.latest[watch.lead].at:
+    if not history.new(watch.lead):
         return None
     wait = watch.rule.for_
     by_age: list[datetime] = []
     by_count: list[datetime] = []
     for clause in watch.clauses:
-        answer = _answer(clause, history, now)
+        answer = _answer(clause, watch.lead, history, now)
         condition, measure = answer.option.condition, answer.option.measure
         if measure.grows and answer.number is not None and condition.op in (">", ">="):
             assert isinstance(condition.operand, float)
             by_age.append(now - timedelta(seconds=answer.number - condition.operand))
         elif measure.windowed:
-            by_count.append(_counted_since(clause, history, now, wait))
+            by_count.append(_counted_since(clause, watch.lead, history, now, wait))
         else:
             return None
     long_enough = all(held <= now - wait for held in by_count)
     return max(by_age) if by_age and long_enough else max(by_age + by_count)
 
 
-def _counted_since(clause: Clause, history: History, now: datetime, wait: timedelta) -> datetime:
+def _counted_since(
+    clause: Clause, lead: SignalKey, history: History, now: datetime, wait: timedelta
+) -> datetime:
     """Return since when *clause* held at each of a few moments, at most *wait* ago."""
     held = now
     for step in range(1, STEPS_BACK + 1):
         moment = now - wait * step / STEPS_BACK
-        if _answer(clause, history, moment).truth is not Truth.TRUE:
+        if _answer(clause, lead, history, moment).truth is not Truth.TRUE:
             break
         held = moment
     return held
@@ -354,6 +361,8 @@ def _fill(name: str, watch: Watch, history: History, now: datetime) -> str:
         return ""
     signal = asked["signal"]
     for offer in watch.offers.get(signal, ()):
+        if signal == watch.lead.kind and offer.key != watch.lead:
+            continue
         try:
             term, found = parse_term(signal, asked["measure"], asked["window"], {signal: offer.measures})
         except ConditionError:

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from watchdog.alerts import evaluate
 from watchdog.config import Config
+from watchdog.fleet import Fleet
 from watchdog.history import History
-from watchdog.reader import RedisReader
-from watchdog.report import Snapshot, Status, figures_of, snapshot
-from watchdog.sources import build_signals, build_sources, look
+from watchdog.report import Snapshot, Status, snapshot
+from watchdog.sources import look
 
 EXIT = {Status.OK: 0, Status.WARNING: 1, Status.CRITICAL: 2, Status.UNKNOWN: 3}
 UNUSABLE = 3
@@ -23,22 +23,20 @@ async def look_once(config: Config, now: datetime) -> Snapshot:
 
     Needs no running sidecar and no state file, and leaves nothing behind.
     """
-    reader = RedisReader(config.redis_url, config.redis_timeout.total_seconds())
-    sources = build_sources(build_signals(config), reader)
+    fleet = Fleet(config)
     try:
-        readings = await look(sources, now, PATIENCE)
-        for source in sources:
+        await fleet.discover(now)
+        readings = await look(fleet.sources, now, PATIENCE)
+        for source in fleet.sources:
             readings += source.abandon(now, PATIENCE) if source.task is not None else []
     finally:
-        await reader.close()
-        for source in sources:
+        for source in fleet.sources:
             source.cancel()
+        await fleet.close()
     history = History(config.keep).add(readings)
-    watches = config.binding.watches
-    alerts = evaluate(watches, history, {}, now)
-    figures = figures_of(watches, config.offered)
+    alerts = evaluate(fleet.binding.watches, history, {}, now)
     return snapshot(
-        history, alerts, now, figures=figures, services=config.services, needs=config.policy.needs
+        history, alerts, now, figures=fleet.figures, services=fleet.services, needs=config.policy.needs
     )
 
 

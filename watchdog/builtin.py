@@ -94,11 +94,18 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "summary": "{service}: group {group} falls behind on {stream}, {consumes.lag} entries wait",
     },
     "PoisonEntry": {
-        "when": ["consumes.verdict == poison"],
+        "when": ["consumes.deliveries >= 5"],  # the verdict may name what is worse
         "for": "5m",
         "severity": "warning",
         "summary": "{service}: one entry of {stream} was delivered {consumes.deliveries} times"
         " to group {group}",
+    },
+    "PendingBodiesGone": {
+        "when": ["consumes.bodies_gone > 0"],
+        "for": "5m",
+        "severity": "warning",
+        "summary": "{service}: {consumes.bodies_gone} pending entries of group {group} on {stream}"
+        " have no body any more and can never be done",
     },
     "GhostConsumers": {
         "when": ["consumes.ghosts > 0"],
@@ -115,6 +122,24 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "when": ["stream.length > 100000", "stream.capped == 0", "stream.added[1h] > 0"],
         "severity": "warning",
         "summary": "{service}: {stream} holds {stream.length} entries and is never trimmed",
+    },
+    "StreamUnread": {
+        "when": ["stream.unread == 1", "stream.added[1h] > 0"],
+        "for": "15m",
+        "severity": "warning",
+        "summary": "{service}: {stream.added[1h]} entries were added to {stream} in an hour,"
+        " and no consumer group reads it",
+    },
+    "StreamAbandoned": {
+        "when": ["stream.age > 1d", "stream.unread == 0", "stream.length > 0"],
+        "severity": "info",
+        "summary": "{service}: nothing was added to {stream} for {stream.age},"
+        " and {stream.groups} consumer groups still wait for it",
+    },
+    "StreamReset": {
+        "when": ["stream.resets[1h] > 0"],
+        "severity": "warning",
+        "summary": "{service}: {stream} was deleted and made anew, or set back to an older copy",
     },
     "BadValues": {
         "when": ["stream.bad_values[10m] > 0"],
@@ -188,6 +213,24 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "when": ["redis.evicted[5m] > 0"],
         "severity": "critical",
         "summary": "Redis evicted {redis.evicted[5m]} keys in 5 minutes: streams and heartbeats may vanish",
+    },
+    "NothingDiscovered": {
+        "when": ["discovery.found == 0"],
+        "for": "5m",
+        "severity": "warning",
+        "summary": "No key fits {discover}, so nothing is watched by it",
+    },
+    "DiscoveryLimited": {
+        "when": ["discovery.left_out > 0"],
+        "severity": "warning",
+        "summary": "About {discovery.left_out} streams, groups or heartbeats that fit {discover}"
+        " are not watched: there are more than its limit allows",
+    },
+    "DiscoveryLate": {
+        "when": ["discovery.age > 5m"],
+        "severity": "warning",
+        "summary": "The keys were last gone over {discovery.age} ago:"
+        " what is new of {discover} is not watched",
     },
     "ReceiverFailing": {
         "when": ["receiver.failing > 1m or receiver.refused[10m] > 0"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ from watchdog.demo.command import demo_command, pipeline_command
 from watchdog.errors import ConfigError, WatchdogError
 from watchdog.fields import parse_address
 from watchdog.forms import FORMS, as_table
+from watchdog.garbage import collect_seldom, keep_for_good
 from watchdog.rules import Watch
 from watchdog.sidecar import Sidecar
 from watchdog.state import StateFile
@@ -88,6 +88,8 @@ def check_command(
         raise typer.Exit(1) from exc
     for warning in config.warnings:
         typer.echo(f"{rules}: warning: {warning}")
+    for plan in config.discover:
+        typer.echo(f"{rules}: discover: {plan}")
     if rules_in_force:
         for watch in config.binding.watches:
             typer.echo(in_force(watch))
@@ -174,11 +176,13 @@ async def serve(config: Config, host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    gc.freeze()  # what the file made stays for good; no use in going over it at every collection
+    collect_seldom()
+    keep_for_good()
     web.start()
     sidecar.start()
     place = f"{host}:{listener.getsockname()[1]}"
-    log.info("started", version=__version__, rules=config.path, listen=place, redis=sidecar.reader.place)
+    servers = [reader.wire.place for reader in sidecar.fleet.readers.values()]
+    log.info("started", version=__version__, rules=config.path, listen=place, redis=servers)
     await stop.wait()
     await web.stop()
     await sidecar.stop()

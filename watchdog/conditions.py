@@ -174,7 +174,8 @@ def look_up(term: Term, signal: SignalKey, measure: Measure, history: History, a
     if latest is None:
         return None
     if term.signal == ANY_SIGNAL:
-        return None if latest.known is None else float(latest.known)
+        known = history.known(signal)
+        return None if known is None else float(known)
     if latest.trouble is not None or latest.down is not None or term.measure in latest.gaps:
         return None
     if not measure.windowed:

@@ -14,20 +14,30 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from watchdog.audience import Audience, Report, labels_known
 from watchdog.builtin import raw_rules
 from watchdog.conditions import TERM, parse_term, suggest
+from watchdog.discovery import NAMELESS, Plan
 from watchdog.errors import ConditionError, ConfigError, Problem
 from watchdog.mending import mend
 from watchdog.model import Labels, Measure, SignalKey
 from watchdog.notifiers.base import Notifier
 from watchdog.problems import Findings
+from watchdog.prospects import prospects
 from watchdog.routing import Policy
 from watchdog.rulebook import CATALOGUE, builtin_rule, changed, read_conditions, rule_of
-from watchdog.rules import Binding, Offer, Rule, bind, placeholders
-from watchdog.schema import IMPLICIT, BeatModel, FileModel, PairModel, PingModel, RuleModel
+from watchdog.rules import Binder, Binding, Offer, Rule, placeholders
+from watchdog.schema import (
+    IMPLICIT,
+    BeatModel,
+    DiscoveringFileModel,
+    FileModel,
+    PairModel,
+    PingModel,
+    RuleModel,
+)
 from watchdog.signals import SIGNALS
 from watchdog.signals.base import Signal, SignalConfig
 from watchdog.tokens import SHORTEST_TOKEN, read_tokens
@@ -41,13 +51,26 @@ LEAST_HISTORY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """One Redis: where it is, and after how long it counts as away."""
+
+    url: SecretStr
+    timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class SignalSpec:
-    """One configured signal: what to look at, how, and how often."""
+    """
+    One configured signal: what to look at, how, and how often.
+
+    *server* is the name of the Redis it is read from, if it is.
+    """
 
     key: SignalKey
     type: type[Signal[Any]]
     config: SignalConfig
     every: timedelta
+    server: str = ""
 
     def build(self, keep: timedelta) -> Signal[Any]:
         """Return the signal, ready to look; *keep* is how far back its history must reach."""
@@ -59,8 +82,7 @@ class Config:
     """All that rules.yaml says, checked."""
 
     path: str
-    redis_url: str
-    redis_timeout: timedelta
+    servers: Mapping[str, ServerSpec]
     every: timedelta
     state: str | None
     listen: tuple[str, int]
@@ -68,6 +90,7 @@ class Config:
     services: tuple[str, ...]
     signals: tuple[SignalSpec, ...]
     rules: tuple[Rule, ...]
+    binder: Binder
     binding: Binding
     keep: timedelta
     receivers: Mapping[str, Notifier]
@@ -78,12 +101,34 @@ class Config:
     heartbeat: BeatModel | None
     pair: PairModel | None
     tokens: Mapping[str, str]
+    compat: frozenset[str]
+    discover: tuple[Plan, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def redis_url(self) -> str:
+        """Return the URL of the first server: the watchdog's own keys are there."""
+        return next(iter(self.servers.values())).url.get_secret_value()
+
+    @property
+    def redis_timeout(self) -> timedelta:
+        """Return how long the first server is waited for."""
+        return next(iter(self.servers.values())).timeout
+
+    def server_of(self, plan: Plan) -> str:
+        """Return the name of the server on which *plan* discovers."""
+        return plan.redis or next(iter(self.servers))
 
     @property
     def offered(self) -> Mapping[SignalKey, Mapping[str, Measure]]:
         """Return what each signal offers as it is configured."""
         return {spec.key: spec.config.offered() for spec in self.signals}
+
+
+def discovery_key(plan: Plan) -> SignalKey:
+    """Return the signal under which it is told how discovery by *plan* fares."""
+    labels = Labels({"discover": plan.title}, {"redis": plan.redis} if plan.redis else {})
+    return SignalKey(IMPLICIT["discovery"], "discovery", labels)
 
 
 def load(path: str | Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -113,11 +158,12 @@ def parse(text: str, name: str = "rules.yaml", environment: Mapping[str, str] | 
         findings.add((), "the file has no services", "start with `services:` (see README)")
         raise ConfigError(name, findings.problems)
     raw = _listed(document.value)
+    shape = DiscoveringFileModel if "discover" in raw else FileModel
     try:
-        model = FileModel.model_validate(raw)
+        model = shape.model_validate(raw)
     except ValidationError as exc:
-        findings.add_validation(exc, FileModel)
-        rest, broken = mend(raw, FileModel)
+        findings.add_validation(exc, shape)
+        rest, broken = mend(raw, shape)
         if rest is not None:
             _Whole(name, rest, findings, broken, raw).config()
         raise ConfigError(name, findings.problems) from exc
@@ -164,6 +210,8 @@ class _Whole:
         self.services = tuple(dict.fromkeys([*model.services, *_keys(raw.get("services"))]))
         self.receivers = tuple(dict.fromkeys([*model.receivers, *_keys(raw.get("receivers"))]))
         self.rule_names = {rule.alert for rule in model.rules} | set(_alerts(raw.get("rules")))
+        self.plans = tuple(item.plan for item in model.discover)
+        self.known = self._known_services()
 
     def config(self) -> Config:
         """Return the configuration; where `findings` got problems it is not fit for use."""
@@ -171,22 +219,25 @@ class _Whole:
         specs = tuple(self._signals())
         rules = self._rules()
         overrides = self._overrides(rules)
-        everyone = tuple(dict.fromkeys((*self.services, *OWN_SERVICES)))
+        self._check_plans()
         offers = [Offer(spec.key, spec.config.offered()) for spec in specs]
-        binding = bind(rules.values(), offers, everyone, overrides) if not self.findings.problems else None
-        binding = binding or Binding((), {})
-        self._report_dead(rules, binding)
+        binder = Binder(rules.values(), overrides)
+        binding = possible = Binding({}, {}, {}, {})
+        if not self.findings.problems:
+            binding = possible = binder.bind(offers, self.known)
+            if self.plans:
+                possible = binder.bind([*offers, *prospects(self.plans, self.known)], self.known)
+        self._report_dead(rules, possible)
         warnings: list[str] = []
         self._check_needs(warnings)
         receivers = {name: _only(receiver) for name, receiver in model.receivers.items()}
-        known = labels_known([*self.services, *OWN_SERVICES], [*rules, *self.rule_names])
+        known = labels_known(self.known, [*rules, *self.rule_names])
         audience = Audience(model, self.findings, self.broken, known, self.receivers)
         policy = audience.policy(receivers, warnings)
         host, port = model.listen
         return Config(
             path=self.name,
-            redis_url=model.redis.url.get_secret_value(),
-            redis_timeout=model.redis.timeout,
+            servers={name: ServerSpec(one.url, one.timeout) for name, one in model.redis.items()},
             every=model.every,
             state=model.state,
             listen=(host, port),
@@ -194,8 +245,9 @@ class _Whole:
             services=self.services,
             signals=specs,
             rules=tuple(rules.values()),
+            binder=binder,
             binding=binding,
-            keep=binding.reach(LEAST_HISTORY),
+            keep=possible.reach(LEAST_HISTORY),
             receivers=receivers,
             policy=policy,
             expire_after=model.notifications.expire_after,
@@ -204,6 +256,8 @@ class _Whole:
             heartbeat=model.heartbeat,
             pair=model.pair,
             tokens=self._tokens(),
+            compat=frozenset(model.compat),
+            discover=self.plans,
             warnings=tuple(warnings),
         )
 
@@ -211,31 +265,70 @@ class _Whole:
 
     def _signals(self) -> Iterable[SignalSpec]:
         seen: dict[SignalKey, str] = {}
-        yield self._implicit("redis", Labels())
+        for name in self.model.redis:
+            yield self._implicit("redis", Labels(redis=name) if name else Labels(), name)
         for service, body in self.model.services.items():
             whole = not any(path[:2] == ("services", service) for path in self.broken)
-            if whole and service not in OWN_SERVICES and not any(getattr(body, kind, ()) for kind in SIGNALS):
+            found = service in OWN_SERVICES or self._may_be_found(service)
+            if whole and not found and not any(getattr(body, kind, ()) for kind in SIGNALS):
                 cure = "give it at least one, such as heartbeat or executions"
                 what = "has no signal, so nothing can be said of it"
                 self.findings.add(("services", service), what, cure, key=True)
             for kind, signal in SIGNALS.items():
                 for i, config in enumerate(getattr(body, kind, ())):
-                    key = SignalKey(service, kind, config.labels())
+                    server = getattr(config, "redis", None)
+                    labels = Labels(config.labels(), redis=server) if server else config.labels()
+                    self._check_server(server, ("services", service, kind, i, "redis"))
+                    key = SignalKey(service, kind, labels)
                     if key in seen:
                         self.findings.add(
                             ("services", service, kind, i), "is the same as another one", "remove it"
                         )
                     seen[key] = kind
-                    yield SignalSpec(key, signal, config, config.every or self.model.every)
+                    every = config.every or self.model.every
+                    yield SignalSpec(key, signal, config, every, server or next(iter(self.model.redis)))
         yield self._implicit("watchdog", Labels())
+        for plan in self.plans:
+            yield self._implicit("discovery", discovery_key(plan).labels)
         for name in self.receivers:
             yield self._implicit("receiver", Labels(receiver=name))
 
-    def _implicit(self, kind: str, labels: Labels) -> SignalSpec:
+    def _implicit(self, kind: str, labels: Labels, server: str = "") -> SignalSpec:
         """Return a signal that is there without being defined."""
         signal = SIGNALS[kind]
         key = SignalKey(IMPLICIT[kind], kind, labels)
-        return SignalSpec(key, signal, signal.Config(every=None), self.model.every)
+        return SignalSpec(key, signal, signal.Config(every=None), self.model.every, server)
+
+    def _check_server(self, name: str | None, path: tuple[str | int, ...]) -> None:
+        known = [server for server in self.model.redis if server]
+        if name and name not in known and ("redis",) not in self.broken:
+            cure = suggest(name, known) if known else f"name it: `redis: {{{name}: {{url: …}}}}`"
+            self.findings.add(path, f'no server of `redis:` is called "{name}"', cure)
+
+    # ---- what is discovered ----------------------------------------------------------------------
+
+    def _known_services(self) -> tuple[str, ...]:
+        """Return the services there are or may be: defined, always there, spoken of and yet to be found."""
+        known = dict.fromkeys((*self.services, *OWN_SERVICES))
+        known |= {NAMELESS: None} if any(plan.nameless for plan in self.plans) else {}
+        if any(plan.names_services for plan in self.plans):
+            model = self.model
+            spoken = [name for rule in model.rules for name in (*(rule.services or ()), *rule.except_)]
+            spoken += [name for one in (*model.routes, *model.maintenance) for name in one.service or ()]
+            known |= {n: None for n in spoken if not suggest(n, known).startswith("did you mean")}
+        return tuple(known)
+
+    def _may_be_found(self, service: str) -> bool:
+        """Say whether what is discovered may belong to *service*."""
+        return any(plan.names_services or (plan.nameless and service == NAMELESS) for plan in self.plans)
+
+    def _check_plans(self) -> None:
+        seen: set[SignalKey] = set()
+        for i, plan in enumerate(self.plans):
+            self._check_server(plan.redis, ("discover", i, "redis"))
+            if discovery_key(plan) in seen:
+                self.findings.add(("discover", i), "looks for the same as another one", "make them one")
+            seen.add(discovery_key(plan))
 
     # ---- rules ---------------------------------------------------------------------------------
 
@@ -299,7 +392,7 @@ class _Whole:
             if alert in places:
                 cure = "give a service that signal, or remove the rule"
                 self.findings.add(("rules", places[alert]), f"can never fire: {reason}", cure)
-        watched = {(watch.service, watch.rule.alert) for watch in binding.watches}
+        watched = {(lead.service, g.rule.alert) for lead, guards in binding.guards.items() for g in guards}
         for service, body in self.model.services.items():
             for alert, changes in body.rules.items():
                 dead = alert in rules and changes.off is None and (service, alert) not in watched
@@ -320,16 +413,14 @@ class _Whole:
     # ---- who needs whom --------------------------------------------------------------------------
 
     def _check_service(self, name: str, path: tuple[str | int, ...]) -> None:
-        known = {*self.services, *OWN_SERVICES}
-        if name not in known:
-            self.findings.add(path, f'service "{name}" is not defined', suggest(name, known))
+        if name not in self.known:
+            self.findings.add(path, f'service "{name}" is not defined', suggest(name, self.known))
 
     def _check_need(self, name: str, path: tuple[str | int, ...], warnings: list[str]) -> None:
         """A name near a defined one is a typo; any other is a service that nobody watches here."""
-        known = {*self.services, *OWN_SERVICES}
-        if name in known or suggest(name, known).startswith("did you mean"):
+        if name in self.known or suggest(name, self.known).startswith("did you mean"):
             self._check_service(name, path)
-        else:
+        elif not self._may_be_found(name):
             warnings.append(f'service "{path[1]}" needs "{name}", which this file does not watch')
 
     def _check_needs(self, warnings: list[str]) -> None:

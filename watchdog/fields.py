@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr
 
+from watchdog.redisurl import parse_redis_url
 from watchdog.units import parse_duration
 
 Scalar = bool | int | float | str
@@ -68,8 +69,8 @@ def _need_url(raw: object) -> object:
 
 def _need_redis(raw: object) -> object:
     text = _read_secret(raw)
-    if str(text).partition("://")[0] not in ("redis", "rediss", "unix"):
-        raise ValueError("this is not a Redis URL (write redis://host:6379/0)")
+    assert isinstance(text, str)
+    parse_redis_url(text)
     return text
 
 
@@ -84,7 +85,7 @@ def _need_secret(raw: object) -> object:
 Secret = Annotated[SecretStr, BeforeValidator(_need_secret)]
 """A text that is never shown and never empty; may be read from a file: ``{file: path}``."""
 RedisUrl = Annotated[SecretStr, BeforeValidator(_need_redis)]
-"""A redis://, rediss:// or unix:// URL that is never shown, since it may carry a password."""
+"""A URL of Redis (`watchdog.redisurl`) that is never shown, since it may carry a password."""
 SecretUrl = Annotated[SecretStr, BeforeValidator(_need_url)]
 """An http(s) URL that is never shown, since it may carry its own key."""
 

@@ -194,7 +194,7 @@ class Heard:
     # ---- what is to be ended ---------------------------------------------------------------------
 
     def adopt(
-        self, alerts: Alerts, receipts: Receipts, signals: Mapping[Labels, SignalKey]
+        self, alerts: Alerts, receipts: Receipts, lead_of: Callable[[Labels], SignalKey | None]
     ) -> tuple[dict[Labels, Alert], dict[Ticket, Receipt]]:
         """
         Return *alerts* and *receipts* with what the other announced and can no longer end.
@@ -210,17 +210,17 @@ class Heard:
             if alert is None or not alert.firing:
                 if alert is not None and any(b >= span.began - self._tolerance for b in alert.firings):
                     continue  # its end was decided here
-                alert = alerts[span.labels] = _adopted(span, signals)
+                alert = alerts[span.labels] = _adopted(span, lead_of)
             fired_at = alert.fired_at or span.began
             receipts[ticket] = Receipt(fired_at, False, span.began, span.said_at, alert.service)
         return alerts, receipts
 
 
-def _adopted(span: Span, signals: Mapping[Labels, SignalKey]) -> Alert:
+def _adopted(span: Span, lead_of: Callable[[Labels], SignalKey | None]) -> Alert:
     labels = span.labels
     return Alert(
         labels,
-        signals.get(labels, SignalKey(labels["service"], "", Labels())),
+        lead_of(labels) or SignalKey(labels["service"], "", Labels()),
         State.FIRING,
         active_since=span.began,
         last_true=span.said_at,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 
-from watchdog.model import AtLeast, Reading, Series, SignalKey, Value
+from watchdog.model import AtLeast, Counted, Reading, Series, SignalKey, Value
 
 VARIANTS = 64
 """How many variants (reasons, field values) one counter keeps apart; the rest count as ``(other)``."""
@@ -59,59 +59,145 @@ class History:
     """
     Readings and counters of all signals, bounded by *keep*.
 
-    Only `add` changes it; everything that judges merely reads.
+    Only `add` and `drop` change it; everything that judges merely reads. *fresh* are the signals of which
+    the last `add` brought a reading, in its order, *unknown* those of which not everything is known.
     """
 
-    def __init__(self, keep: timedelta, grain: timedelta = timedelta(seconds=1)) -> None:
+    def __init__(
+        self,
+        keep: timedelta,
+        grain: timedelta = timedelta(seconds=1),
+        asked: Container[tuple[str, str]] | None = None,
+    ) -> None:
+        """
+        Keep what rules can ask for as far back as *keep*, a step each *grain*.
+
+        Of counters that are not *asked* for over a window (kind of signal, name) only the sum is kept.
+        """
         self.keep = keep.total_seconds()
         self.grain = grain.total_seconds()
+        self.asked = asked
         self.latest: dict[SignalKey, Reading] = {}
-        self.first_at: dict[SignalKey, datetime] = {}
-        self._steps: dict[SignalKey, dict[Series, Steps]] = {}
+        self.fresh: dict[SignalKey, None] = {}
+        self.unknown: set[SignalKey] = set()
+        self._seen: set[SignalKey] = set()
+        self._new: set[SignalKey] = set()
+        self._steps: dict[tuple[SignalKey, str], Steps] = {}
+        self._sums: dict[tuple[SignalKey, str], float] = {}
+        self._variants: dict[SignalKey, dict[Series, Steps]] = {}
 
     def add(self, readings: Iterable[Reading]) -> History:
         """Take in *readings* and return the history, which now knows them."""
+        self.fresh = {}
+        self._new = set()
         for reading in readings:
-            self.latest[reading.signal] = reading
-            if reading.trouble is None:
-                self.first_at.setdefault(reading.signal, reading.at)
+            key = reading.signal
+            self.latest[key] = reading
+            self.fresh[key] = None
+            if reading.known is True:
+                self.unknown.discard(key)
+            else:
+                self.unknown.add(key)
+            if reading.trouble is None and key not in self._seen:
+                self._seen.add(key)
+                self._new.add(key)
             if reading.counts:
                 self._count(reading)
         return self
 
+    def drop(self, signals: Iterable[SignalKey]) -> None:
+        """Forget *signals*, which nobody looks at any more."""
+        gone = frozenset(signals)
+        for key in gone:
+            self.latest.pop(key, None)
+            self._variants.pop(key, None)
+            self.unknown.discard(key)
+            self._seen.discard(key)
+        self._steps = {place: steps for place, steps in self._steps.items() if place[0] not in gone}
+        self._sums = {place: total for place, total in self._sums.items() if place[0] not in gone}
+
+    def known(self, signal: SignalKey) -> bool | None:
+        """Say whether everything of *signal* is known; None when its source is away, or was never seen."""
+        latest = self.latest.get(signal)
+        return None if latest is None or latest.down is not None else signal not in self.unknown
+
+    def new(self, signal: SignalKey) -> bool:
+        """Say whether the last `add` brought the first good reading of *signal*."""
+        return signal in self._new
+
     def _count(self, reading: Reading) -> None:
-        series = self._steps.setdefault(reading.signal, {})
+        """
+        Note the steps of every counter.
+
+        Of one that never made any nothing is kept: since when it is known says its latest reading.
+        """
         horizon = reading.at.timestamp() - self.keep - self.grain
-        for key, counted in reading.counts.items():
-            name, variant = key
-            crowded = variant and key not in series and self._crowded(series, name, horizon)
-            kept, since = (name, OTHER) if crowded else key, counted.since.timestamp()
-            known = series.get(kept)
-            first = known is None
-            if known is None:
-                known = series[kept] = Steps(since)
-            known.since = max(known.since, since)
-            for at, by in counted.steps:
-                known.gain(at.timestamp(), by, self.grain)
-            if first:
-                known.base = known.totals[-1]
-            known.forget(horizon)
+        for (name, variant), counted in reading.counts.items():
+            place = reading.signal, name
+            if variant:
+                self._count_variant(reading.signal, (name, variant), counted, horizon)
+            elif self.asked is not None and (reading.signal.kind, name) not in self.asked:
+                if counted.steps and reading.signal not in self._new:
+                    self._sums[place] = self._sums.get(place, 0.0) + sum(by for _, by in counted.steps)
+            elif counted.steps or place in self._steps:
+                known = self._steps.get(place)
+                first = known is None and reading.signal in self._new
+                if known is None:
+                    known = self._steps[place] = Steps(counted.since.timestamp())
+                self._take(known, counted, horizon)
+                if first:
+                    known.base = known.totals[-1]
+
+    def _count_variant(self, signal: SignalKey, key: Series, counted: Counted, horizon: float) -> None:
+        series = self._variants.setdefault(signal, {})
+        if key not in series and self._crowded(series, key[0], horizon):
+            key = key[0], OTHER
+        known = series.get(key)
+        if known is None:
+            known = series[key] = Steps(counted.since.timestamp())
+        self._take(known, counted, horizon)
+
+    def _take(self, steps: Steps, counted: Counted, horizon: float) -> None:
+        steps.since = max(steps.since, counted.since.timestamp())
+        for at, by in counted.steps:
+            steps.gain(at.timestamp(), by, self.grain)
+        steps.forget(horizon)
 
     @staticmethod
     def _crowded(series: dict[Series, Steps], name: str, horizon: float) -> bool:
         """Say whether *name* has no room for another variant, once those of long ago are gone."""
-        if sum(n == name for n, _ in series) <= VARIANTS:
+        if sum(n == name for n, _ in series) < VARIANTS:
             return False
-        for key in [key for key in series if key[0] == name and key[1]]:
+        for key in [key for key in series if key[0] == name]:
             series[key].forget(horizon)
             if not series[key].times:
                 del series[key]
-        return sum(n == name for n, _ in series) > VARIANTS
+        return sum(n == name for n, _ in series) >= VARIANTS
 
     def totals(self, signal: SignalKey) -> dict[str, float]:
         """Return what each counter of *signal* counted since the first look, from 0 as counters start."""
-        steps = self._steps.get(signal, {})
-        return {name: found.total for (name, variant), found in steps.items() if not variant}
+        latest = self.latest.get(signal)
+        if latest is None:
+            return {}
+        return {name: self._total((signal, name)) for name, variant in latest.counts if not variant}
+
+    def _total(self, place: tuple[SignalKey, str]) -> float:
+        steps = self._steps.get(place)
+        return self._sums.get(place, 0.0) if steps is None else steps.total
+
+    def last_step(self, signal: SignalKey, name: str) -> float | None:
+        """Return when counter *name* last gained something, None if it did not as far back as is kept."""
+        steps = self._steps.get((signal, name))
+        return steps.times[-1] if steps is not None and steps.times else None
+
+    def since(self, signal: SignalKey, name: str) -> float | None:
+        """Return the moment from which on counter *name* missed nothing, None if it is not known at all."""
+        steps = self._steps.get((signal, name))
+        if steps is not None:
+            return steps.since
+        latest = self.latest.get(signal)
+        counted = latest.counts.get((name, "")) if latest is not None else None
+        return None if counted is None else counted.since.timestamp()
 
     def increase(self, signal: SignalKey, name: str, window: timedelta, at: datetime) -> Value:
         """
@@ -119,12 +205,13 @@ class History:
 
         A window reaching back beyond what was seen gives a lower bound, no history gives None.
         """
-        steps = self._steps.get(signal, {}).get((name, ""))
-        if steps is None:
+        since = self.since(signal, name)
+        if since is None:
             return None
         start = at.timestamp() - window.total_seconds()
-        gained = steps.reached(at.timestamp()) - steps.reached(start)
-        return gained if steps.since <= start else AtLeast(gained)
+        steps = self._steps.get((signal, name))
+        gained = steps.reached(at.timestamp()) - steps.reached(start) if steps is not None else 0.0
+        return gained if since <= start else AtLeast(gained)
 
     def variants(
         self, signal: SignalKey, name: str, window: timedelta, at: datetime
@@ -134,8 +221,8 @@ class History:
         start = end - window.total_seconds()
         gained = [
             (variant, steps.reached(end) - steps.reached(start))
-            for (series, variant), steps in self._steps.get(signal, {}).items()
-            if series == name and variant
+            for (series, variant), steps in self._variants.get(signal, {}).items()
+            if series == name
         ]
         return sorted(
             ((v, n) for v, n in gained if n > 0), key=lambda pair: (pair[0] == OTHER, -pair[1], pair[0])

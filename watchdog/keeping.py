@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -37,6 +37,8 @@ class Kept:
     wishes: Wishes
     done: Mapping[str, datetime]
     """When each thing that comes again was last done."""
+    found: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What was discovered, by the signal of who discovered it; the same object while nothing changes."""
 
 
 class Keeper:
@@ -45,7 +47,9 @@ class Keeper:
     def __init__(self, state: StateFile) -> None:
         self._state = state
         self._renewals = state.renewals
+        self._signals: dict[SignalKey, Signal[Any]] = {}
         self._memories: dict[SignalKey, Mapping[str, Any]] = {}
+        self._unclaimed: dict[str, Any] | None = None
         self._kept = Kept({}, {}, Wishes(), {})
 
     def recall(self, signals: Iterable[Signal[Any]], receivers: Iterable[str], now: datetime) -> Kept:
@@ -62,7 +66,8 @@ class Keeper:
         silences = self._state.read("silences", read_silence)
         acks = self._state.read("acks", read_ack)
         done = self._state.read("done", _read_moment)
-        kept = Kept({alert.labels: alert for alert in alerts}, receipts, Wishes(silences, acks), done)
+        wishes = Wishes(silences, acks)
+        kept = Kept({alert.labels: alert for alert in alerts}, receipts, wishes, done, self.found())
         self._kept = kept
         known = frozenset(receivers)
         return replace(
@@ -71,24 +76,46 @@ class Keeper:
             receipts={ticket: r for ticket, r in receipts.items() if ticket[0] in known},
         )
 
+    def found(self) -> dict[str, dict[str, Any]]:
+        """Return what an earlier process had discovered."""
+        found: dict[str, dict[str, Any]] = {}
+        for key, record in self._state.book("discovered").items():
+            scout, _, name = key.partition("\n")
+            found.setdefault(scout, {})[name] = record["what"]
+        return found
+
     def _remember(self, signals: Iterable[Signal[Any]]) -> None:
-        memories = self._state.book("memory")
+        if self._unclaimed is None:
+            self._unclaimed = self._state.book("memory")
         bad = {}
         for signal in signals:
-            key = _memory_key(signal.key)
-            if key in memories:
+            self._signals[signal.key] = signal
+            key = _memory_key(signal.key) if self._unclaimed else ""
+            if key in self._unclaimed:
+                memory = self._unclaimed.pop(key)
                 try:
-                    signal.remember(memories[key])
+                    signal.remember(memory)
                 except UNREADABLE as exc:
                     bad[key] = f"{type(exc).__name__}: {exc}"
                 else:
-                    self._memories[signal.key] = memories[key]
+                    self._memories[signal.key] = memory
         if bad:
             self._state.disown("memory", bad)
 
-    def stage(self, now_kept: Kept, signals: Iterable[Signal[Any]]) -> bool:
+    def watch(self, signals: Iterable[Signal[Any]]) -> None:
+        """Keep what *signals* remember as well, and give them what is known already."""
+        self._remember(signals)
+
+    def forget(self, keys: Iterable[SignalKey]) -> None:
+        """Keep nothing of the signals of *keys* any more."""
+        for key in keys:
+            self._signals.pop(key, None)
+            if self._memories.pop(key, None):
+                self._state.stage("memory", _memory_key(key), None)
+
+    def stage(self, now_kept: Kept, fresh: Iterable[SignalKey]) -> bool:
         """
-        Stage what differs from what was staged before.
+        Stage what differs from what was staged before; only *fresh* signals may remember something new.
 
         Return whether everything was staged anew, because the file was set aside.
         """
@@ -105,11 +132,14 @@ class Keeper:
         self._book("silences", wishes_before.silences, wishes.silences, write_silence, anew=anew)
         self._book("acks", wishes_before.acks, wishes.acks, write_ack, anew=anew)
         self._book("done", before.done, now_kept.done, _write_moment, anew=anew)
-        for signal in signals:
-            memory = signal.memory()
-            if self._memories.get(signal.key, {}) != memory:
-                self._state.stage("memory", _memory_key(signal.key), memory or None)
-                self._memories[signal.key] = memory
+        if anew or before.found is not now_kept.found:
+            self._book("discovered", _flat(before.found), _flat(now_kept.found), _write_found, anew=anew)
+        for key in self._signals if anew else fresh:
+            signal = self._signals.get(key)
+            memory = signal.memory() if signal is not None else {}
+            if self._memories.get(key, {}) != memory:
+                self._state.stage("memory", _memory_key(key), memory or None)
+                self._memories[key] = memory
         return anew
 
     def _book(
@@ -128,6 +158,12 @@ class Keeper:
                 self._state.stage(book, key, write(item))
         for key in before.keys() - after.keys():
             self._state.stage(book, key, None)
+
+
+def _flat(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {
+        f"{scout}\n{name}": record for scout, records in found.items() for name, record in records.items()
+    }
 
 
 def _by_print(alerts: Mapping[Labels, Alert]) -> dict[str, Alert]:
@@ -150,6 +186,10 @@ def _looked_at(alert: Alert, now: datetime) -> Alert:
 
 def _write_moment(moment: datetime) -> dict[str, Any]:
     return {"at": moment.isoformat()}
+
+
+def _write_found(what: Any) -> dict[str, Any]:
+    return {"what": what}
 
 
 def _read_moment(record: Mapping[str, Any]) -> datetime:

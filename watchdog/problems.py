@@ -105,10 +105,12 @@ class Findings:
 
 
 def place_of(detail: ErrorDetails) -> Path:
-    """Return the keys and indices of pydantic's location, without the names of types it tried."""
+    """Return the keys and indices of pydantic's location, without empty ones and the types it tried."""
     types = ("timedelta", "float", "str", "bool", "int")
     return tuple(
-        part for part in detail["loc"] if isinstance(part, int) or not ("[" in part or part in types)
+        part
+        for part in detail["loc"]
+        if isinstance(part, int) or not (not part or "[" in part or part in types)
     )
 
 
@@ -143,6 +145,8 @@ def place(path: Path, root: Any) -> str:
             return ": ".join([title, *_inner(rest)])
         case ("routes", int(i), *_):
             return f"route {i + 1}"
+        case ("discover", *rest):
+            return ": ".join(["discover", *_inner(rest)]) if rest[1:] else "discover"
         case ("maintenance", int(i), *rest):
             return ": ".join([f"maintenance window {i + 1}", *_inner(rest)])
         case ("reports", int(i), *rest):

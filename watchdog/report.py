@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,11 +14,11 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict  # pydantic describes no others before Python 3.12
 
 from watchdog.alerts import Alert, State, failing
-from watchdog.conditions import ANY_SIGNAL, DEFAULT_WINDOW, Term, look_up
+from watchdog.conditions import ANY_SIGNAL, DEFAULT_WINDOW, TERM, Term, look_up
 from watchdog.history import History
 from watchdog.model import AtLeast, Kind, Labels, Measure, Reading, SignalKey, Value
 from watchdog.notifications import Notice
-from watchdog.rules import Severity, Watch
+from watchdog.rules import Binding, Guard, Offer, Severity, placeholders
 from watchdog.telling import notices_of
 from watchdog.topology import Needs
 from watchdog.units import rfc3339
@@ -42,20 +42,127 @@ def worst(statuses: Iterable[Status]) -> Status:
     return min(statuses, key=RANK.__getitem__, default=Status.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
+Shown = tuple[tuple[str, Term, Measure], ...]
+"""What is shown of a signal besides its values: the name without the signal's, the term, its measure."""
+Figures = Mapping[SignalKey, Shown]
+
+
+def figures_of(binding: Binding) -> dict[SignalKey, Shown]:
+    """Return for every signal the windowed figures worth showing: those the rules ask for, all shares."""
+    asked: dict[SignalKey, list[tuple[Term, Measure]]] = {}
+    for lead, askers in binding.askers.items():
+        options = (o for key in askers for g in binding.guards[key] for clause in g.clauses for o in clause)
+        asked[lead] = [(o.condition.term, o.measure) for o in options if o.signal == lead]
+    alike: dict[tuple[int, tuple[str, ...]], Shown] = {}
+    figures: dict[SignalKey, Shown] = {}
+    for kinds in binding.offers.values():
+        for offer in (offer for offers in kinds.values() for offer in offers):
+            guards = binding.guards[offer.key]
+            if offer.key in asked:
+                figures[offer.key] = _shown(offer, guards, asked[offer.key])
+                continue
+            profile = id(guards), tuple(offer.measures)
+            if profile not in alike:
+                alike[profile] = _shown(offer, guards)
+            figures[offer.key] = alike[profile]
+    return figures
+
+
+def _shown(offer: Offer, guards: Iterable[Guard], more: Iterable[tuple[Term, Measure]] = ()) -> Shown:
+    own = (o for guard in guards for clause in guard.clauses for o in clause if o.signal is None)
+    terms = {o.condition.term: o.measure for o in own} | dict(more)
+    wanted = {t: m for t, m in terms.items() if m.windowed and t.signal != ANY_SIGNAL}
+    for name, measure in offer.measures.items():
+        if measure.kind in (Kind.RATIO, Kind.SHARE, Kind.TOP):
+            wanted[Term(offer.key.kind, name, DEFAULT_WINDOW)] = measure
+    return tuple((str(term).removeprefix(f"{term.signal}."), term, m) for term, m in wanted.items())
+
+
+def counters_of(figures: Figures, summaries: Iterable[str]) -> frozenset[tuple[str, str]]:
+    """Return which counters (kind, name) are asked for over a window: for *figures*, or in *summaries*."""
+    alike = {id(shown): (key.kind, shown) for key, shown in figures.items()}
+    asked = {
+        (kind, name)
+        for kind, shown in alike.values()
+        for _, t, m in shown
+        for name in m.parts or (t.measure,)
+    }
+    terms = (TERM.fullmatch(name) for text in summaries for name in placeholders(text))
+    return frozenset(asked | {(term["signal"], term["measure"]) for term in terms if term})
+
+
 class SignalReport:
     """One signal as it stands: its latest reading, its figures over the windows the rules use."""
 
-    reading: Reading
-    status: Status
-    at: datetime
-    figures: Mapping[str, Value]
-    totals: Mapping[str, float]
+    __slots__ = ("_reports", "at", "reading")
+
+    def __init__(self, reading: Reading, at: datetime, reports: Reports) -> None:
+        self.reading = reading
+        self.at = at
+        self._reports = reports
 
     @property
     def values(self) -> dict[str, Value]:
         """Return what the reading holds, as it is now."""
         return self.reading.seen(self.at)
+
+    @property
+    def status(self) -> Status:
+        """Return how it stands."""
+        return self._reports.status(self.reading)
+
+    @property
+    def figures(self) -> dict[str, Value]:
+        """Return its figures over windows."""
+        return self._reports.figures(self.reading.signal)
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """Return what each of its counters counted since the first look."""
+        return self._reports.totals(self.reading.signal)
+
+
+class Reports(Mapping[SignalKey, SignalReport]):
+    """
+    The report of every signal that was seen, made when it is asked for.
+
+    Readings are those of *now*, whatever comes later; counters are asked as of then.
+    """
+
+    def __init__(
+        self, history: History, shown: Figures, raised: Mapping[SignalKey, Status], now: datetime
+    ) -> None:
+        """Take the readings of *history*; *raised* says what alerts make of some of its signals."""
+        self._history = history
+        self._latest = dict(history.latest)
+        self._shown = shown
+        self._raised = raised
+        self._now = now
+
+    def __getitem__(self, key: SignalKey) -> SignalReport:
+        return SignalReport(self._latest[key], self._now, self)
+
+    def __iter__(self) -> Iterator[SignalKey]:
+        return (key for key in self._shown if key in self._latest)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._latest and key in self._shown
+
+    def status(self, reading: Reading) -> Status:
+        """Return how the signal of *reading* stands: by its alerts, and by whether it is known."""
+        known = Status.OK if reading.known else Status.UNKNOWN
+        return worst([self._raised.get(reading.signal, Status.OK), known])
+
+    def figures(self, key: SignalKey) -> dict[str, Value]:
+        """Return the figures over windows that are shown of *key*."""
+        return {name: look_up(term, key, m, self._history, self._now) for name, term, m in self._shown[key]}
+
+    def totals(self, key: SignalKey) -> dict[str, float]:
+        """Return the totals of the counters of *key*."""
+        return self._history.totals(key)
 
 
 @dataclass(frozen=True)
@@ -70,36 +177,14 @@ class Snapshot:
 
     def of_service(self, service: str) -> list[SignalReport]:
         """Return the reports of *service* in the file's order."""
-        return list(self._by_service.get(service, ()))
+        return [self.signals[key] for key in self._by_service.get(service, ())]
 
     @cached_property
-    def _by_service(self) -> Mapping[str, Sequence[SignalReport]]:
-        found: dict[str, list[SignalReport]] = {}
-        for key, report in self.signals.items():
-            found.setdefault(key.service, []).append(report)
+    def _by_service(self) -> Mapping[str, list[SignalKey]]:
+        found: dict[str, list[SignalKey]] = {}
+        for key in self.signals:
+            found.setdefault(key.service, []).append(key)
         return found
-
-
-Figures = Mapping[SignalKey, tuple[tuple[str, Term, Measure], ...]]
-"""For each signal what is shown besides its values: the name without the signal's, the term, its measure."""
-
-
-def figures_of(watches: Iterable[Watch], offered: Mapping[SignalKey, Mapping[str, Measure]]) -> Figures:
-    """Return for every signal the windowed figures worth showing: those the rules ask for."""
-    wanted: dict[SignalKey, dict[Term, Measure]] = {key: {} for key in offered}
-    for watch in watches:
-        for clause in watch.clauses:
-            for option in clause:
-                if option.measure.windowed and option.condition.term.signal != ANY_SIGNAL:
-                    wanted.setdefault(option.signal, {})[option.condition.term] = option.measure
-    for key, measures in offered.items():
-        for name, measure in measures.items():
-            if measure.kind in (Kind.RATIO, Kind.SHARE, Kind.TOP):
-                wanted[key][Term(key.kind, name, DEFAULT_WINDOW)] = measure
-    return {
-        key: tuple((str(term).removeprefix(f"{term.signal}."), term, m) for term, m in terms.items())
-        for key, terms in wanted.items()
-    }
 
 
 def snapshot(
@@ -108,26 +193,27 @@ def snapshot(
     now: datetime,
     *,
     figures: Figures,
-    services: Iterable[str],
+    services: Mapping[str, bool],
     needs: Needs,
 ) -> Snapshot:
-    """Return what is known of *services* at *now*."""
+    """Return what is known at *now* of *services*, of which each may have signals or not."""
     active = [alert for alert in alerts.values() if alert.state is not State.RESOLVED]
-    by_signal: dict[SignalKey, list[Alert]] = {}
+    raised: dict[SignalKey, Status] = {}
     for alert in active:
-        by_signal.setdefault(alert.signal, []).append(alert)
-    reports = {
-        key: _report(key, terms, history, by_signal.get(key, ()), now)
-        for key, terms in figures.items()
-        if key in history.latest
-    }
+        if not _says_unknown(alert):
+            status = OF_SEVERITY[alert.severity]
+            raised[alert.signal] = worst([status, raised.get(alert.signal, Status.OK)])
+    reports = Reports(history, figures, raised, now)
     statuses: dict[str, list[Status]] = {}
-    for key in figures:
-        report = reports.get(key)
-        statuses.setdefault(key.service, []).append(Status.UNKNOWN if report is None else report.status)
     for alert in active:
         statuses.setdefault(alert.service, []).append(OF_SEVERITY[alert.severity])
-    standing = {service: worst(statuses.get(service, ())) for service in services}
+    unseen = figures.keys() - history.latest.keys() if len(history.latest) < len(figures) else ()
+    for key in (*history.unknown, *unseen):
+        statuses.setdefault(key.service, []).append(Status.UNKNOWN)
+    standing = {
+        service: worst([*statuses.get(service, ()), Status.OK if watched else Status.UNKNOWN])
+        for service, watched in services.items()
+    }
     causes = failing(alerts)
     notices = tuple(_ordered(notices_of(alerts.values(), causes, needs)))
     own = [*standing.values(), *(OF_SEVERITY[alert.severity] for alert in active)]
@@ -141,22 +227,6 @@ def _ordered(notices: Iterable[Notice]) -> list[Notice]:
         notices,
         key=lambda n: (n.resolved, order.index(n.alert.severity), n.cause is not None, n.alert.active_since),
     )
-
-
-def _report(
-    key: SignalKey,
-    terms: Iterable[tuple[str, Term, Measure]],
-    history: History,
-    alerts: Iterable[Alert],
-    now: datetime,
-) -> SignalReport:
-    reading = history.latest[key]
-    raised = worst(
-        [Status.OK, *(OF_SEVERITY[alert.severity] for alert in alerts if not _says_unknown(alert))]
-    )
-    status = worst([raised, Status.OK if reading.known else Status.UNKNOWN])
-    figures = {name: look_up(term, key, measure, history, now) for name, term, measure in terms}
-    return SignalReport(reading, status, now, figures, history.totals(key))
 
 
 def _says_unknown(alert: Alert) -> bool:

@@ -8,7 +8,7 @@ labels. Conditions on other signals meet on the service: one of its signals of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -72,10 +72,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way to satisfy a clause: a condition on one signal, and the measure it asks for."""
+    """
+    One way to satisfy a clause: a condition on one signal, and the measure it asks for.
+
+    *signal* None means the leading one, whichever that is: so a thousand signals share one option.
+    """
 
     condition: Condition
-    signal: SignalKey
+    signal: SignalKey | None
     measure: Measure
 
 
@@ -84,14 +88,22 @@ Clause = tuple[Option, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """One rule as it is asked of leading signals that are alike."""
+
+    rule: Rule
+    clauses: tuple[Clause, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
-    """One rule on one leading signal: what is evaluated at every tick."""
+    """One rule on one leading signal: what is evaluated."""
 
     rule: Rule
     labels: Labels
     clauses: tuple[Clause, ...]
     lead: SignalKey
-    offers: Mapping[str, tuple[Offer, ...]] = field(compare=False, repr=False, default_factory=dict)
+    offers: Mapping[str, Sequence[Offer]] = field(compare=False, repr=False, default_factory=dict)
 
     @property
     def service(self) -> str:
@@ -101,19 +113,49 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """All watches, and for each rule that watches nothing the reason why it cannot."""
+    """
+    Which rules guard which signals, and for each rule that guards none the reason why it cannot.
 
-    watches: tuple[Watch, ...]
+    *offers* has every service's signals by kind. *askers* has for a signal those others of its
+    service whose rules ask it as well.
+    """
+
+    guards: Mapping[SignalKey, tuple[Guard, ...]]
+    offers: Mapping[str, Mapping[str, Sequence[Offer]]]
+    askers: Mapping[SignalKey, Sequence[SignalKey]]
     dead: Mapping[str, str]
+
+    @property
+    def watches(self) -> list[Watch]:
+        """Return every rule on every signal it guards."""
+        return [self.watch(guard, lead) for lead, guards in self.guards.items() for guard in guards]
+
+    def watch(self, guard: Guard, lead: SignalKey) -> Watch:
+        """Return *guard* put on *lead*."""
+        labels = alert_labels(guard.rule, lead)
+        return Watch(guard.rule, labels, guard.clauses, lead, self.offers[lead.service])
+
+    def find(self, labels: Labels, lead: SignalKey) -> Watch | None:
+        """Return the watch on *lead* whose alert has *labels*, if there is one."""
+        for guard in self.guards.get(lead, ()):
+            if guard.rule.alert == labels["alertname"] and alert_labels(guard.rule, lead) == labels:
+                return self.watch(guard, lead)
+        return None
+
+    def lead_of(self, labels: Labels) -> SignalKey | None:
+        """Return the signal whose alert has *labels*, if it is guarded against that."""
+        mine = (lead for lead in self.guards if lead.service == labels.get("service"))
+        return next((lead for lead in mine if self.find(labels, lead)), None)
 
     def reach(self, least: timedelta) -> timedelta:
         """Return how much history the rules in force need, *least* at the least."""
-        return max([least, *(watch.rule.reach for watch in self.watches)])
+        alike = {id(guards): guards for guards in self.guards.values()}
+        return max([least, *(guard.rule.reach for guards in alike.values() for guard in guards)])
 
 
 def bind(
     rules: Iterable[Rule],
-    offers: Sequence[Offer],
+    offers: Iterable[Offer],
     services: Iterable[str],
     overrides: Mapping[tuple[str, str], Rule],
 ) -> Binding:
@@ -122,28 +164,104 @@ def bind(
 
     *overrides* maps (service, alert) to the rule that holds there instead.
     """
-    by_service: dict[str, dict[str, list[Offer]]] = {service: {} for service in services}
-    for offer in offers:
-        by_service.setdefault(offer.key.service, {}).setdefault(offer.key.kind, []).append(offer)
-    watches: list[Watch] = []
-    dead: dict[str, str] = {}
-    for rule in rules:
-        found: list[Watch] = []
-        reasons: list[str] = []
+    return Binder(rules, overrides).bind(offers, services)
+
+
+_Profile = tuple[str, tuple[str, ...]]
+
+
+class Binder:
+    """
+    Puts rules on signals, as often as those change.
+
+    Signals that are alike get the very same guards, every time: what is bound anew and has the guards
+    it had is not changed by what else came and went.
+    """
+
+    def __init__(self, rules: Iterable[Rule], overrides: Mapping[tuple[str, str], Rule]) -> None:
+        self.rules = tuple(rules)
+        self.overrides = overrides
+        self._shared: dict[tuple[int, _Profile], Guard] = {}
+        self._tuples: dict[tuple[int, ...], tuple[Guard, ...]] = {}
+        self._alive: set[str] = set()
+        self._reasons: dict[str, list[str]] = {}
+
+    def effective(self) -> Iterator[Rule]:
+        """Yield every rule, and what services make of it."""
+        yield from self.rules
+        yield from self.overrides.values()
+
+    def bind(self, offers: Iterable[Offer], services: Iterable[str]) -> Binding:
+        """Put every rule on every signal of *offers* it can be asked of."""
+        self._alive, self._reasons = set(), {}
+        by_service: dict[str, dict[str, list[Offer]]] = {service: {} for service in services}
+        for offer in offers:
+            by_service.setdefault(offer.key.service, {}).setdefault(offer.key.kind, []).append(offer)
+        guards: dict[SignalKey, tuple[Guard, ...]] = {}
+        askers: dict[SignalKey, list[SignalKey]] = {}
         for service, kinds in by_service.items():
-            effective = overrides.get((service, rule.alert), rule)
-            if not applies(effective, service):
+            guards |= self._guards(service, kinds, askers)
+        dead = {
+            rule.alert: _why_dead(rule, self._reasons.get(rule.alert, ()))
+            for rule in self.rules
+            if rule.alert not in self._alive
+        }
+        return Binding(guards, by_service, askers, dead)
+
+    def _guards(
+        self, service: str, kinds: Mapping[str, Sequence[Offer]], askers: dict[SignalKey, list[SignalKey]]
+    ) -> dict[SignalKey, tuple[Guard, ...]]:
+        """Return the guards of every signal of *service*; note who asks whom in *askers*."""
+        effective = [self.overrides.get((service, rule.alert), rule) for rule in self.rules]
+        effective = [rule for rule in effective if applies(rule, service)]
+        for rule in effective:
+            if rule.off is not None:
+                self._note(rule, service, f"off ({rule.off})")
+            elif rule.lead != ANY_SIGNAL and rule.lead not in kinds:
+                self._note(rule, service, f"has no signal {rule.lead}")
+        in_force = [rule for rule in effective if rule.off is None]
+        alike: dict[_Profile, list[Offer]] = {}
+        for offers in kinds.values():
+            for offer in offers:
+                alike.setdefault((offer.key.kind, tuple(offer.measures)), []).append(offer)
+        found: dict[SignalKey, tuple[Guard, ...]] = {}
+        for profile, offers in alike.items():
+            guards = self._guards_of(service, profile, offers[0], in_force, kinds)
+            asked = {o.signal for g in guards for clause in g.clauses for o in clause if o.signal}
+            for offer in offers:
+                found[offer.key] = guards
+                for signal in asked - {offer.key}:
+                    askers.setdefault(signal, []).append(offer.key)
+        return {offer.key: found[offer.key] for offers in kinds.values() for offer in offers}
+
+    def _guards_of(
+        self,
+        service: str,
+        profile: _Profile,
+        lead: Offer,
+        rules: Iterable[Rule],
+        kinds: Mapping[str, Sequence[Offer]],
+    ) -> tuple[Guard, ...]:
+        guards = []
+        for rule in rules:
+            if rule.lead not in (ANY_SIGNAL, lead.key.kind):
                 continue
-            if effective.off is not None:
-                reasons.append(f"{service}: off ({effective.off})")
-                continue
-            watched, reason = _watch(effective, kinds)
-            found += watched
-            reasons += [f"{service}: {reason}"] if reason else []
-        watches += found
-        if not found:
-            dead[rule.alert] = _why_dead(rule, reasons)
-    return Binding(tuple(watches), dead)
+            guard = self._shared.get((id(rule), profile))
+            if guard is None:
+                guard, reason = _guard(rule, lead, kinds)
+                if guard is None:
+                    self._note(rule, service, reason)
+                    continue
+                if not any(option.signal for clause in guard.clauses for option in clause):
+                    self._shared[id(rule), profile] = guard
+            self._alive.add(rule.alert)
+            guards.append(guard)
+        if any(option.signal for guard in guards for clause in guard.clauses for option in clause):
+            return tuple(guards)
+        return self._tuples.setdefault(tuple(map(id, guards)), tuple(guards))
+
+    def _note(self, rule: Rule, service: str, reason: str) -> None:
+        self._reasons.setdefault(rule.alert, []).append(f"{service}: {reason}")
 
 
 def applies(rule: Rule, service: str) -> bool:
@@ -160,25 +278,15 @@ def _why_dead(rule: Rule, reasons: Sequence[str]) -> str:
     return f"no service it applies to has the signal {kinds}" if reasons else "it applies to no service"
 
 
-def _watch(rule: Rule, kinds: Mapping[str, Sequence[Offer]]) -> tuple[list[Watch], str]:
-    """Return the watches of *rule* on the signals of one service, or the reason why there are none."""
-    everything = [offer for offers in kinds.values() for offer in offers]
-    watches: list[Watch] = []
-    reason = ""
-    for lead in everything if rule.lead == ANY_SIGNAL else kinds.get(rule.lead, ()):
-        clauses: list[Clause] = []
-        for alternatives in rule.when:
-            options, reason = _options(alternatives, rule, lead, kinds)
-            if not options:
-                break
-            clauses.append(options)
-        else:
-            shown = {kind: tuple(offers) for kind, offers in kinds.items()} | {rule.lead: (lead,)}
-            labels = alert_labels(rule, lead.key)
-            watches.append(Watch(rule, labels, tuple(clauses), lead.key, shown))
-    if not watches and not reason:
-        reason = f"has no signal {rule.lead}"
-    return watches, "" if watches else reason
+def _guard(rule: Rule, lead: Offer, kinds: Mapping[str, Sequence[Offer]]) -> tuple[Guard | None, str]:
+    """Return *rule* as it is asked of signals like *lead*, or the reason why it cannot be."""
+    clauses: list[Clause] = []
+    for alternatives in rule.when:
+        options, reason = _options(alternatives, rule, lead, kinds)
+        if not options:
+            return None, reason
+        clauses.append(options)
+    return Guard(rule, tuple(clauses)), ""
 
 
 def _options(
@@ -189,9 +297,10 @@ def _options(
     reason = ""
     for condition in alternatives:
         kind, name = condition.term.signal, condition.term.measure
-        candidates = [lead] if kind in (rule.lead, ANY_SIGNAL) else kinds.get(kind, ())
+        own = kind in (rule.lead, ANY_SIGNAL)
+        candidates = [lead] if own else kinds.get(kind, ())
         able = [
-            Option(condition, offer.key, measure)
+            Option(condition, None if own else offer.key, measure)
             for offer in candidates
             if (measure := find_measure(name, {**offer.measures, "known": KNOWN}))
         ]

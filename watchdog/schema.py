@@ -12,25 +12,33 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
     create_model,
     model_validator,
 )
 
 from watchdog.alerts import KEEP_FIRINGS
+from watchdog.conditions import suggest
+from watchdog.discovery import Plan
 from watchdog.fields import Address, Duration, RedisUrl, Secret, SecretUrl, Wait, one_or_many
+from watchdog.globs import parse_exclusion, parse_pattern
 from watchdog.notifiers import NOTIFIERS
 from watchdog.rules import Severity
 from watchdog.schedule import Schedule, parse_schedule
 from watchdog.signals import SIGNALS
+from watchdog.signals.base import RedisSignal, Signal, SignalConfig
 from watchdog.telling import OWN_SERVICE
 
-IMPLICIT = {"redis": "redis", "watchdog": OWN_SERVICE, "receiver": OWN_SERVICE}
+IMPLICIT = {"redis": "redis", "watchdog": OWN_SERVICE, "receiver": OWN_SERVICE, "discovery": OWN_SERVICE}
 """The signals that are always there, and the services that have them."""
 DEFAULT_REDIS = "redis://127.0.0.1:6379/0"
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 """One name or a list of names."""
+
+Compat = Annotated[tuple[Literal["redis_exporter"], ...], BeforeValidator(one_or_many)]
+"""The programs whose names for metrics are served beside our own."""
 
 
 class Model(BaseModel):
@@ -40,10 +48,33 @@ class Model(BaseModel):
 
 
 class RedisModel(Model):
-    """How to reach Redis."""
+    """How to reach one Redis."""
 
-    url: RedisUrl = Field(SecretStr(DEFAULT_REDIS), description="redis://, rediss:// or unix:// URL")
+    url: RedisUrl = Field(
+        SecretStr(DEFAULT_REDIS),
+        description="redis://, rediss://, unix://, redis+sentinel://, redis+cluster://",
+    )
     timeout: Duration = Field("3s", validate_default=True, description="an answer later than this is none")
+
+
+def _servers(raw: object) -> object:
+    """Return *raw* as a mapping of names to servers; a single server has the empty name."""
+    if isinstance(raw, dict) and raw:
+        own = RedisModel.model_fields
+        if not any(name in own or suggest(str(name), own).startswith("did you mean") for name in raw):
+            return raw
+    return {"": raw}
+
+
+ServerName = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]*)?$")]
+Servers = Annotated[
+    dict[
+        ServerName,
+        Annotated[RedisModel, BeforeValidator(lambda raw: {"url": raw} if isinstance(raw, str) else raw)],
+    ],
+    BeforeValidator(_servers),
+]
+"""One server, or several by their names; of a single one the name is empty."""
 
 
 class RuleModel(Model):
@@ -196,6 +227,64 @@ class ApiModel(Model):
     )
 
 
+def _pattern(written: str) -> str:
+    return parse_pattern(written).written
+
+
+def _exclusion(written: str) -> str:
+    return parse_exclusion(written).written
+
+
+def _some(raw: object) -> object:
+    """Return one item as a list of one; a list of none is a mistake."""
+    if raw == []:
+        raise ValueError("is empty (fill it in or remove it)")
+    return [raw] if isinstance(raw, str | dict) else raw
+
+
+Patterns = Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], BeforeValidator(_some)]
+Exclusions = Annotated[tuple[Annotated[str, AfterValidator(_exclusion)], ...], BeforeValidator(_some)]
+
+
+class DiscoverModel(Model):
+    """What is watched without being named: keys whose names fit a pattern."""
+
+    streams: Patterns = Field((), description="patterns; {service} in one names the service")
+    heartbeats: Patterns = Field((), description="patterns of string keys; {service} names the service")
+    exclude: Exclusions = Field((), description="patterns of names to leave out")
+    limit: int = Field(20_000, ge=1, description="at most so many streams, groups and heartbeats in all")
+    every: Duration = Field("30s", validate_default=True, description="how often to go over all keys")
+    forget_after: Duration = Field(
+        "1d", validate_default=True, description="how long to say that something vanished"
+    )
+    redis: str | None = Field(None, min_length=1, description="which server of `redis:`, if several")
+
+    @model_validator(mode="after")
+    def _finds_something(self) -> DiscoverModel:
+        if not self.streams and not self.heartbeats:
+            raise ValueError("nothing is looked for (give streams or heartbeats)")
+        for pattern in self.plan.streams + self.plan.heartbeats:
+            if pattern.match.replace(b"?*", b"*").decode() in self.exclude:
+                raise ValueError(f'"{pattern.written}" is looked for and excluded (remove one of the two)')
+        return self
+
+    @property
+    def plan(self) -> Plan:
+        """Return the item, read."""
+        return Plan(
+            streams=tuple(map(parse_pattern, self.streams)),
+            heartbeats=tuple(map(parse_pattern, self.heartbeats)),
+            exclude=tuple(map(parse_exclusion, self.exclude)),
+            limit=self.limit,
+            every=self.every,
+            forget_after=self.forget_after,
+            redis=self.redis,
+        )
+
+
+Discover = Annotated[tuple[DiscoverModel, ...], BeforeValidator(_some)]
+
+
 class ServiceBase(Model):
     """The keys of a service besides its signals."""
 
@@ -213,8 +302,24 @@ class ReceiverBase(Model):
         return self
 
 
+def _config_of(signal: type[Signal[Any]]) -> type[SignalConfig]:
+    """Return the keys of *signal*; one that is read from Redis also says from which."""
+    if not issubclass(signal, RedisSignal):
+        return signal.Config
+    which = Field(None, min_length=1, description="which server of `redis:`, if several (default: the first)")
+    return create_model(
+        signal.Config.__name__,
+        __base__=signal.Config,
+        __doc__=signal.Config.__doc__,
+        redis=(str | None, which),
+    )
+
+
 _SIGNAL_FIELDS: dict[str, Any] = {
-    kind: (GenericAlias(tuple, (signal.Config, ...)), Field((), description=(signal.__doc__ or "").strip()))
+    kind: (
+        GenericAlias(tuple, (_config_of(signal), ...)),
+        Field((), description=(signal.__doc__ or "").strip()),
+    )
     for kind, signal in SIGNALS.items()
     if kind not in IMPLICIT
 }
@@ -229,9 +334,9 @@ ReceiverModel: Any = create_model("ReceiverModel", __base__=ReceiverBase, **_NOT
 class FileBase(Model):
     """The top of rules.yaml."""
 
-    redis: Annotated[
-        RedisModel, BeforeValidator(lambda raw: {"url": raw} if isinstance(raw, str) else raw)
-    ] = Field({}, validate_default=True)
+    redis: Servers = Field(
+        {}, validate_default=True, description="the server, or several: {main: {url: …}, cache: {url: …}}"
+    )
     every: Duration = Field("5s", validate_default=True, description="how often to look")
     state: str | None = Field(
         "watchdog.db", min_length=1, description="the file for what must outlive a restart"
@@ -241,6 +346,8 @@ class FileBase(Model):
     )
     link: str = Field("", description="the address under which people reach the sidecar, for links in alerts")
     builtin_rules: Literal["on", "off", True, False] = Field("on", description="off drops the built-in rules")
+    discover: Discover = Field((), description="what is watched without being named: streams and heartbeats")
+    compat: Compat = Field((), description="whose names the metrics have as well: redis_exporter")
     rules: tuple[RuleModel, ...] = Field((), description="what is wrong, and when")
     routes: tuple[RouteModel, ...] = Field((), description="which alerts go to whom")
     notifications: NotificationsModel = Field({}, validate_default=True, description="how they are told")
@@ -258,3 +365,9 @@ FileModel: Any = create_model(
     services=(dict[str, ServiceModel], Field(min_length=1, description="what exists")),
     receivers=(dict[str, ReceiverModel], Field(default_factory=dict, description="who hears of it")),
 )
+DiscoveringFileModel: Any = create_model(
+    "DiscoveringFileModel",
+    __base__=FileModel,
+    services=(dict[str, ServiceModel], Field(default_factory=dict, description="what exists besides")),
+)
+"""A file in which nothing need be named, as it is discovered."""

@@ -13,24 +13,26 @@ from typing import Any
 
 import structlog
 
-from watchdog.alerts import Alert, evaluate
+from watchdog.alerts import Alert
 from watchdog.bulletin import LATE, WEEK, bulletin, headline, reports_due
 from watchdog.clock import Clock
 from watchdog.config import Config
 from watchdog.delivery import Outbox
 from watchdog.errors import StateError
+from watchdog.fleet import Fleet
+from watchdog.garbage import keep_for_good
 from watchdog.heard import Heard
 from watchdog.history import History
+from watchdog.judging import Judge
 from watchdog.keeping import Keeper, Kept
 from watchdog.model import Labels, Reading, SignalKey
 from watchdog.muting import Ack, Silence, settle, settle_acks
 from watchdog.notifications import Notification, Reason
 from watchdog.pair import pair_of
-from watchdog.reader import RedisReader
 from watchdog.records import read_ack, read_silence, write_ack, write_silence
-from watchdog.report import Snapshot, figures_of, snapshot
+from watchdog.report import Snapshot, snapshot
 from watchdog.signals import receiver, watchdog
-from watchdog.sources import build_signals, build_sources, look
+from watchdog.sources import look
 from watchdog.state import StateFile
 from watchdog.telling import OWN_SERVICE, Decision, Receipts, Ticket, Wishes, due, owed
 from watchdog.units import EPOCH
@@ -77,12 +79,12 @@ class Sidecar:
         self.config = config
         self.clock = clock
         self.pulse = Pulse(clock())
-        self.reader = RedisReader(config.redis_url, config.redis_timeout.total_seconds())
-        timed = build_signals(config)
-        self.signals = [one.signal for one in timed]
+        self.fleet = Fleet(config)
         self.state = state or StateFile(":memory:", clock)
         self.keeper = Keeper(self.state)
-        kept = self.keeper.recall(self.signals, config.receivers, self.pulse.started_at)
+        self.fleet.remember(self.keeper.found())
+        signals = self.fleet.signals.values()
+        kept = self.keeper.recall(signals, config.receivers, self.pulse.started_at)
         self.alerts: Mapping[Labels, Alert] = kept.alerts
         self.receipts: Receipts = kept.receipts
         self.wishes = kept.wishes
@@ -91,9 +93,11 @@ class Sidecar:
         self.outbox = Outbox(config.receivers, config.link, self.state, clock, config.expire_after)
         self.pair = pair_of(config, self.outbox, self, clock, self.pulse.signs)
         self.witnesses = witnesses_of(config, self.pulse.signs)
-        self.sources = build_sources(timed, self.reader)
-        self.history = History(config.keep)
-        self.figures = figures_of(config.binding.watches, config.offered)
+        self.sources = self.fleet.sources
+        self.history = History(config.keep, asked=self.fleet.counters)
+        self.found = self.fleet.memory()
+        self._found_version = self.fleet.version
+        self.judge = Judge(self.fleet.binding)
         self.reasons: Mapping[Ticket, Reason] = {}
         self.latest: Snapshot | None = None
         self._testing_until: datetime | None = None
@@ -106,10 +110,11 @@ class Sidecar:
     async def tick(self, now: datetime) -> None:
         """Look once, decide once, tell whoever has to know."""
         readings = await look(self.sources, now, self._patience)
-        self._note_failures(readings)
+        self._take_found()
         self.history = self.history.add([*readings, *self._own_readings(now)])
+        self._note_failures()
         before = self.alerts
-        self.alerts = evaluate(self.config.binding.watches, self.history, before, now, owed(self.receipts))
+        self.alerts = self.judge.judge(self.history, before, now, owed(self.receipts))
         self._log_changes(before)
         self.wishes = Wishes(
             settle(self.wishes.silences, self.alerts.values(), now),
@@ -124,11 +129,24 @@ class Sidecar:
             self.history,
             self.alerts,
             now,
-            figures=self.figures,
-            services=self.config.services,
+            figures=self.fleet.figures,
+            services=self.fleet.services,
             needs=self.config.policy.needs,
         )
         self._report(self.latest, now)
+
+    def _take_found(self) -> None:
+        """Watch what was discovered since the tick before, and forget what is gone for long."""
+        change = self.fleet.take()
+        if change.added or change.gone:
+            self.keeper.watch(self.fleet.signals[spec.key] for spec in change.added)
+            self.keeper.forget(change.gone)
+            self.history.drop(change.gone)
+            self.history.asked = self.fleet.counters
+            self.judge.rebind(self.fleet.binding)
+            keep_for_good()
+        if self._found_version != (version := self.fleet.version):
+            self._found_version, self.found = version, self.fleet.memory()
 
     def tell(
         self, messages: tuple[Notification, ...] = (), withdrawn: frozenset[Ticket] = frozenset()
@@ -142,8 +160,8 @@ class Sidecar:
 
     def keep(self) -> bool:
         """Write what changed into the state file, and say whether that went well."""
-        kept = Kept(self.alerts, self.receipts, self.wishes, dict(self.done))
-        if self.keeper.stage(kept, self.signals):
+        kept = Kept(self.alerts, self.receipts, self.wishes, dict(self.done), self.found)
+        if self.keeper.stage(kept, self.history.fresh):
             self._set_aside_at = self.clock()
             self.outbox.keep_all()
         renewals = self.state.renewals
@@ -192,7 +210,9 @@ class Sidecar:
         """Tell the reports whose time has come, and note which self-test has come through."""
         messages: list[Notification] = []
         done = {**self.done, **self._self_tested()}
-        unseen = len(latest.signals) < len(self.figures) and now - self.pulse.started_at < FIRST_LOOKS
+        unseen = (
+            len(self.history.latest) < len(self.fleet.figures) and now - self.pulse.started_at < FIRST_LOOKS
+        )
         for report, moment in () if unseen else reports_due(self.config.reports, self.done, now):
             done[report.name] = now
             if now - moment > LATE:
@@ -229,8 +249,7 @@ class Sidecar:
 
     def adopt(self, heard: Heard) -> None:
         """Take over what the other watchdog announced, so that its end is told."""
-        signals = {watch.labels: watch.lead for watch in self.config.binding.watches}
-        self.alerts, self.receipts = heard.adopt(self.alerts, self.receipts, signals)
+        self.alerts, self.receipts = heard.adopt(self.alerts, self.receipts, self.fleet.binding.lead_of)
 
     def take_wish(self, book: str, record: Mapping[str, Any], *, known: bool) -> None:
         """Take a silence or an acknowledgement of the other's; unless *known*, one we have stays as it is."""
@@ -273,8 +292,10 @@ class Sidecar:
             oldest=self.outbox.oldest(name),
         )
 
-    def _note_failures(self, readings: list[Reading]) -> None:
-        for reading in readings:
+    def _note_failures(self) -> None:
+        """Count every signal that has no answer at this tick."""
+        for key in self.history.unknown:
+            reading = self.history.latest[key]
             if reading.trouble is not None:
                 reason = "source_down" if reading.down else "no_answer"
                 ticket = (reading.signal.kind, reason)
@@ -333,7 +354,7 @@ class Sidecar:
         await self.outbox.stop()
         if self.pair is not None:
             await self.pair.stop()
-        await self.reader.close()
+        await self.fleet.close()
         self.keep()
         self.state.close()
 

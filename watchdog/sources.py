@@ -10,25 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 
-from watchdog.config import Config
 from watchdog.errors import CollectError
 from watchdog.model import Reading
-from watchdog.reader import RedisReader, down
+from watchdog.reader import Round
 from watchdog.signals.base import LocalSignal, RedisSignal, Signal
 from watchdog.threads import in_thread
 
 OVERDUE = timedelta(seconds=5)
 """How long a look may be out at least; for one that is due rarely it is twice its interval."""
 
-T = TypeVar("T")
+EARLY = timedelta(milliseconds=200)
+"""A tick that comes a little early is the one that was meant."""
 log = structlog.get_logger()
 
 
@@ -41,38 +41,55 @@ class Timed:
 
 
 @dataclass(slots=True)
+class Turn:
+    """Signals of a source that are due together, as its `ask` wants them, and when they are due next."""
+
+    every: timedelta
+    signals: Sequence[Signal[Any]]
+    prepared: Any
+    due: datetime | None = None
+    wait: timedelta = timedelta()
+    """How long it was to wait for that when it was said."""
+
+    def is_due(self, now: datetime) -> bool:
+        """Say whether to look at *now*; when the clock was set back it is time."""
+        return self.due is None or now >= self.due or self.due - now > self.wait
+
+    def put_off(self, now: datetime, rest: timedelta) -> None:
+        """Have it due again after its interval, or after *rest* if that is longer."""
+        self.wait = max(self.every, rest)
+        self.due = now + self.wait - EARLY
+
+
+@dataclass(slots=True)
 class Source:
-    """One thing that can be slow by itself: a name, its signals, and how to look at some of them."""
+    """One thing that can be slow by itself: a name, its signals, and how to look at those of some turns."""
 
     name: str
-    signals: Sequence[Timed]
-    ask: Callable[[Sequence[Signal[Any]], datetime], Awaitable[list[Reading]]]
+    turns: list[Turn]
+    ask: Callable[[Sequence[Any], datetime], Awaitable[list[Reading]]]
     give_up: Callable[[Signal[Any], datetime, str], Reading]
+    rest: Callable[[], timedelta] = timedelta
+    """How long to leave it alone after a look, however often it is due."""
     task: asyncio.Task[list[Reading]] | None = None
-    asked: Sequence[Signal[Any]] = ()
+    asked: Sequence[Turn] = ()
     began: datetime | None = None
     took: float = 0.0  # seconds, the last look that ended
     failed: bool = False
-    _due: dict[int, datetime] = field(default_factory=dict)
 
     def begin(self, now: datetime) -> bool:
         """Start looking at what is due at *now*, unless the last look is still on; say whether it started."""
         if self.task is not None:
             return False
-        due = [i for i in range(len(self.signals)) if self._is_due(i, now)]
+        due = [turn for turn in self.turns if turn.is_due(now)]
         if not due:
             return False
-        for i in due:
-            self._due[i] = now + self.signals[i].every - timedelta(milliseconds=200)
-        self.asked = [self.signals[i].signal for i in due]
+        for turn in due:
+            turn.put_off(now, self.rest())
+        self.asked = due
         self.began = now
         self.task = asyncio.create_task(self._look(now), name=f"look {self.name}")
         return True
-
-    def _is_due(self, i: int, now: datetime) -> bool:
-        """Say whether signal *i* is to be looked at; when the clock was set back it is."""
-        due = self._due.get(i, now)
-        return now >= due or due - now > self.signals[i].every
 
     def why_unseen(self, now: datetime, allowed: timedelta) -> str | None:
         """
@@ -82,20 +99,20 @@ class Source:
         """
         if self.failed:
             return f"looking at {self.name} failed inside the watchdog"
-        waited = now - min(self._due.values()) if self._due else allowed
+        waited = now - min(turn.due or now - allowed for turn in self.turns)
         return f"{self.name} was not looked at" if self.task is None and waited >= allowed else None
 
     async def _look(self, now: datetime) -> list[Reading]:
         began = time.perf_counter()
         try:
-            readings = await self.ask(self.asked, now)
+            readings = await self.ask([turn.prepared for turn in self.asked], now)
             self.failed = False
             return readings
         except Exception as exc:
             self.failed = True
             log.exception("look_failed", source=self.name)
             why = f"looking failed inside the watchdog ({type(exc).__name__}); please report it"
-            return [Reading(signal.key, now, trouble=why) for signal in self.asked]
+            return [Reading(signal.key, now, trouble=why) for turn in self.asked for signal in turn.signals]
         finally:
             self.took = time.perf_counter() - began
 
@@ -109,7 +126,7 @@ class Source:
             self.task = None
             return readings
         out = now - self.began
-        if out < max([OVERDUE, *(2 * timed.every for timed in self.signals)]):
+        if out < max([OVERDUE, *(2 * turn.every for turn in self.turns)]):
             return []
         return self.abandon(now, out.total_seconds())
 
@@ -120,38 +137,37 @@ class Source:
 
     def abandon(self, now: datetime, waited: float) -> list[Reading]:
         """Return what is to be said of signals that have not answered for *waited* seconds."""
-        return [self.give_up(signal, now, f"no answer for {waited:.0f}s") for signal in self.asked]
+        why = f"no answer for {waited:.0f}s"
+        return [self.give_up(signal, now, why) for turn in self.asked for signal in turn.signals]
 
 
-def build_signals(config: Config) -> list[Timed]:
-    """Return every signal of *config*, ready to look."""
-    return [Timed(spec.build(config.keep), spec.every) for spec in config.signals]
+def watch(redis: Source, timed: Iterable[Timed]) -> None:
+    """Have *redis* look at the Redis signals among *timed* from now on, and no others."""
+    by_interval: dict[timedelta, list[RedisSignal[Any]]] = {turn.every: [] for turn in redis.turns}
+    for t in timed:
+        if isinstance(t.signal, RedisSignal):
+            by_interval.setdefault(t.every, []).append(t.signal)
+    turns = {turn.every: turn for turn in redis.turns}
+    redis.turns = []
+    for every, signals in by_interval.items():
+        turn = turns.get(every) or Turn(every, (), Round(()))
+        turn.signals = signals
+        turn.prepared.change(signals)
+        redis.turns.append(turn)
 
 
-def build_sources(timed: Sequence[Timed], reader: RedisReader) -> list[Source]:
-    """Return the sources of all signals: Redis first, then one for each other signal."""
-    from_redis = [t for t in timed if isinstance(t.signal, RedisSignal)]
-
-    async def ask_redis(signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
-        return await reader.look([s for s in signals if isinstance(s, RedisSignal)], now)
-
-    sources = [Source("redis", from_redis, ask_redis, down)]
-    sources += [
-        Source(str(t.signal.key), [t], _ask_here, _no_answer)
-        for t in timed
-        if isinstance(t.signal, LocalSignal)
-    ]
-    return sources
+def local_source(signal: LocalSignal[Any], every: timedelta) -> Source:
+    """Return the source of a signal that is read from this machine or over HTTP."""
+    return Source(str(signal.key), [Turn(every, (signal,), signal)], _ask_here, _no_answer)
 
 
 def _no_answer(signal: Signal[Any], now: datetime, why: str) -> Reading:
     return Reading(signal.key, now, trouble=why)
 
 
-async def _ask_here(signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
+async def _ask_here(signals: Sequence[LocalSignal[Any]], now: datetime) -> list[Reading]:
     readings = []
     for signal in signals:
-        assert isinstance(signal, LocalSignal)
         try:
             readings.append(await in_thread(partial(signal.look_here, now)))
         except CollectError as exc:

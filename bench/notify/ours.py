@@ -22,7 +22,7 @@ from watchdog.reader import down
 from watchdog.rules import ZERO
 from watchdog.sidecar import Sidecar
 from watchdog.signals.base import RedisSignal, Signal
-from watchdog.sources import Source, Timed
+from watchdog.sources import Source, Turn
 from watchdog.state import StateFile
 from watchdog.terminal import structured_logs
 
@@ -122,17 +122,18 @@ class Served:
     def __init__(self, rules: Path) -> None:
         config = load(rules, {})
         self.sidecar = Sidecar(config, utc_now, StateFile(str(rules.with_name("state.db")), utc_now))
-        timed = [Timed(s, ZERO) for s in self.sidecar.signals if isinstance(s, RedisSignal)]
-        self.sidecar.sources = [Source("bench", timed, self.look, down)]
-        self.flags = [t.signal.key for t in timed if t.signal.key.kind == "flag"]
+        signals = [s for s in self.sidecar.fleet.signals.values() if isinstance(s, RedisSignal)]
+        self.sidecar.sources = [Source("bench", [Turn(ZERO, signals, signals)], self.look, down)]
+        self.flags = [signal.key for signal in signals if signal.key.kind == "flag"]
         self.is_set: set[SignalKey] = set()
         self.receivers = tuple(config.receivers)
         gc.freeze()  # as `watchdog run` does
         self.sidecar.outbox.start()
 
-    async def look(self, signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
+    async def look(self, asked: Sequence[Sequence[Signal[Any]]], now: datetime) -> list[Reading]:
         """Say of every flag what the benchmark wants said."""
-        return [Reading(s.key, now, {"set": float(s.key in self.is_set), "up": 1.0}) for s in signals]
+        keys = [signal.key for signals in asked for signal in signals]
+        return [Reading(key, now, {"set": float(key in self.is_set), "up": 1.0}) for key in keys]
 
     async def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """Do what the benchmark asks for."""

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from watchdog.web.metrics import lines_of
+from watchdog.web.exposition import lines_of
 
 
 class OneFamily(Collector):

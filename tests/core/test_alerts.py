@@ -58,7 +58,7 @@ def test_life_of_an_alert(wait: str, keep: str, lags: str, states: str) -> None:
     watches = watch("consumes.lag > 100", wait, keep)
     history = History(minutes(60))
     alerts: dict[Labels, Alert] = {}
-    history.first_at[KEY] = T0 - minutes(1)  # it was looked at before: nothing is inferred from a first look
+    history.add([Reading(KEY, T0 - minutes(1), {})])  # nothing is inferred but from a first look
     lived = []
     for minute, lag in enumerate(lags.split()):
         now = T0 + minutes(minute)
@@ -171,8 +171,7 @@ def live(
 ) -> list[Alert | None]:
     """Return the alert at every minute of *lags*; *clock* sets the clock by so many minutes before one of them."""
     (watched,) = watch("consumes.lag > 100", wait, keep)
-    history = History(minutes(60))
-    history.first_at[KEY] = T0 - minutes(1)
+    history = History(minutes(60)).add([Reading(KEY, T0 - minutes(1), {})])
     alerts: dict[Labels, Alert] = {}
     lived = []
     offset = minutes(0)

@@ -200,7 +200,7 @@ def adopted(told: str, known: Alert | None, receipt: Receipt | None) -> tuple[Al
     """Return what one that takes over makes of what the other told, and of what it knows itself."""
     ticket = ("hook", LABELS.fingerprint)
     alerts, receipts = heard(told).adopt(
-        {LABELS: known} if known else {}, {ticket: receipt} if receipt else {}, {LABELS: SIGNAL}
+        {LABELS: known} if known else {}, {ticket: receipt} if receipt else {}, {LABELS: SIGNAL}.get
     )
     return alerts.get(LABELS), receipts.get(ticket)
 
@@ -313,7 +313,7 @@ def test_after_a_takeover_the_receiver_knows_the_truth(
                 standby.letters = left(found, standby.letters)
                 alerts = {LABELS: standby.alert} if standby.alert else {}
                 receipts = {("hook", LABELS.fingerprint): standby.receipt} if standby.receipt else {}
-                alerts, receipts = found.adopt(alerts, receipts, {LABELS: SIGNAL})
+                alerts, receipts = found.adopt(alerts, receipts, {LABELS: SIGNAL}.get)
                 standby.alert = alerts.get(LABELS)
                 standby.receipt = receipts.get(("hook", LABELS.fingerprint))
             standby.look(at, wrong=wrong(at))

@@ -59,7 +59,7 @@ def test_variants_are_bounded_and_the_rest_is_counted_together() -> None:
     for series, counted in counts.items():
         history.add([Reading(KEY, T0, counts={series: counted})])
     told = dict(history.variants(KEY, "reason", minutes(10), T0))
-    assert len(told) == VARIANTS + 2
+    assert len(told) == VARIANTS + 1
     assert sum(told.values()) == VARIANTS * 2
     assert told[OTHER] > 1
 

@@ -64,7 +64,7 @@ ALERT_LABELS = st.builds(
     *(LABELS, NAMES, NAMES, st.sampled_from([str(s) for s in Severity])),
 )
 EVIDENCE = st.dictionaries(TEXTS, JSON, max_size=3)
-SIGNALS = whole(SignalKey, service=NAMES, kind=NAMES)
+SIGNALS = st.builds(SignalKey, NAMES, NAMES, LABELS)
 PLAIN = whole(Alert, labels=ALERT_LABELS, signal=SIGNALS, evidence=EVIDENCE, before=st.none())
 ALERTS = whole(Alert, labels=ALERT_LABELS, signal=SIGNALS, evidence=EVIDENCE, before=st.none() | PLAIN)
 ACKS = whole(Ack)

@@ -11,9 +11,10 @@ from tests.drawn import T0, ids, rows
 from watchdog.alerts import Alert, State
 from watchdog.audience import Report
 from watchdog.bulletin import MOST_LINES, audit_lines, bulletin, clear_lines, headline, reports_due, week
+from watchdog.history import History
 from watchdog.model import Labels, Reading, SignalKey
 from watchdog.notifications import Notice, Notification, Reason
-from watchdog.report import SignalReport, Snapshot, Status, worst
+from watchdog.report import Reports, Snapshot, Status, worst
 from watchdog.schedule import Schedule
 
 DAILY = Report("all_clear", ("ops",), Schedule("0 8 * * *", "Europe/Berlin"))
@@ -65,12 +66,11 @@ def alert(name: str, service: str, severity: str, state: State = State.FIRING) -
 
 def known(services: Mapping[str, Status], *notices: Notice) -> Snapshot:
     """Return a snapshot of services that have a heartbeat each."""
-    signals = {}
-    for service, status in services.items():
-        key = SignalKey(service, "heartbeat", Labels(key=service))
-        trouble = "Redis does not answer" if status is Status.UNKNOWN else None
-        signals[key] = SignalReport(Reading(key, T0, trouble=trouble), status, T0, {}, {})
-    return Snapshot(T0, signals, services, notices, worst(services.values()))
+    keys = {SignalKey(service, "heartbeat", Labels(key=service)): s for service, s in services.items()}
+    trouble = {Status.UNKNOWN: "Redis does not answer"}
+    history = History(timedelta(hours=1)).add(Reading(k, T0, trouble=trouble.get(s)) for k, s in keys.items())
+    reports = Reports(history, dict.fromkeys(keys, ()), keys, T0)
+    return Snapshot(T0, reports, services, notices, worst(services.values()))
 
 
 OK, WARNING, CRITICAL, UNKNOWN = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN

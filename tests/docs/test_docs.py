@@ -23,10 +23,11 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 
 
 def test_the_readmes_rules_are_right() -> None:
-    """Ten lines to copy must not be wrong."""
-    (sample,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    """Ten lines to copy, and three, must not be wrong."""
+    sample, discovering = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     config = parse(sample, environment={"SLACK_WEBHOOK_URL": "https://hooks.example/x"})
     assert (config.services, config.warnings, len(sample.splitlines())) == (("orders",), (), 10)
+    assert (len(parse(discovering).discover), len(discovering.splitlines())) == (1, 3)
 
 
 def test_every_yaml_sample_of_the_reference_is_right() -> None:
@@ -35,7 +36,9 @@ def test_every_yaml_sample_of_the_reference_is_right() -> None:
     assert [parse(sample).services for sample in samples] == [("orders",)]
 
 
-@pytest.mark.parametrize("name", ["telling", "ha", "watching-the-watcher"])
+@pytest.mark.parametrize(
+    "name", ["telling", "ha", "watching-the-watcher", "discovery", "redis", "clients", "metrics"]
+)
 def test_every_other_yaml_sample_is_right(name: str) -> None:
     """What a page offers to copy is a whole rules file."""
     samples = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / f"{name}.md").read_text(), re.DOTALL)

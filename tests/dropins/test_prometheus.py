@@ -55,7 +55,7 @@ async def exposition(bench: Bench) -> AsyncIterator[bytes]:
     """What a sidecar exports after a look at everything there is to look at."""
     await bench.sidecar.tick(utc_now())
     yield render(bench.sidecar)
-    await bench.sidecar.reader.close()
+    await bench.sidecar.fleet.close()
 
 
 async def test_every_metric_that_is_asked_for_exists(exposition: bytes) -> None:

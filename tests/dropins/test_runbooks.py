@@ -26,7 +26,7 @@ EVERYTHING = """
 services:
   a:
     heartbeat: {{key: k, ttl: 30s}}
-    stream: {{key: s, expect_every: 5s, fields: {{price: {{range: [0, 1]}}}}}}
+    stream: {{key: s, expect_every: 5s, expect_groups: true, fields: {{price: {{range: [0, 1]}}}}}}
     consumes: {{stream: s, group: g}}
     executions: {{stream: r, success: {{status: filled}}, reason: error, input: s}}
     log: {{path: /var/log/a.log, expect_every: 1m}}
@@ -36,6 +36,7 @@ services:
     flag: {{key: f}}
     {override}
 receivers: {{ops: {{webhook: {{url: "http://127.0.0.1/ops"}}}}}}
+discover: {{streams: "s:*"}}
 rules:
   - {{alert: FlatSellFlood, when: "executions.top_reason[20s] == no_position"}}
   {rule}

@@ -317,4 +317,4 @@ async def test_the_first_audit_on_the_ninth_day_tells_it_all(
     assert isinstance(ages[0], float)
     assert 9 * 86400 <= ages[0] <= 9 * 86400 + 7200
     assert told == []
-    await fresh.reader.close()
+    await fresh.fleet.close()

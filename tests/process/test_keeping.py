@@ -96,7 +96,8 @@ def keep(state: StateFile, kept: Kept, *signals: Signal[Any]) -> Keeper:
     """Keep all that and return who did."""
     keeper = Keeper(state)
     keeper.recall((), RECEIVERS, T0)
-    keeper.stage(kept, signals)
+    keeper.watch(signals)
+    keeper.stage(kept, [signal.key for signal in signals])
     state.commit()
     return keeper
 
@@ -158,7 +159,7 @@ def test_a_quiet_tick_writes_nothing(reopen: Reopen, path: Path) -> None:
         words = {"summary": f"for {minute}m", "figures": (f"{minute}",), "evidence": {"n": minute}}
         alert = replace(ALERT, value=float(minute), last_true=T0 + minutes(minute), **words)  # type: ignore[arg-type]
         receipts = {ticket: replace(receipt) for ticket, receipt in KEPT.receipts.items()}
-        keeper.stage(replace(KEPT, alerts={alert.labels: alert}, receipts=receipts), [signal])
+        keeper.stage(replace(KEPT, alerts={alert.labels: alert}, receipts=receipts), [signal.key])
         state.commit()
     assert (path.read_bytes(), Path(f"{path}-wal").read_bytes()) == before
 
@@ -209,7 +210,7 @@ def test_a_signal_that_knows_nothing_any_more_forgets(reopen: Reopen) -> None:
     state, signal = reopen(), Diary(KEY, since="1")
     keeper = keep(state, NOTHING, signal)
     signal.known = {}
-    keeper.stage(NOTHING, [signal])
+    keeper.stage(NOTHING, [signal.key])
     state.commit()
     again = Diary(KEY, since="nothing was recalled")
     recalled(reopen(), again)
@@ -271,7 +272,7 @@ def test_a_record_that_is_none_costs_no_other(reopen: Reopen, path: Path, book: 
     kept = keeper.recall([signal], RECEIVERS, T0)
     assert (kept, signal.known) == (KEPT, {"since": "1"})
     assert (state.renewals, state.set_aside) == (1, f"{path}.corrupt-20260219T010000Z")
-    assert (keeper.stage(kept, [signal]), keeper.stage(kept, [signal])) == (True, False)
+    assert (keeper.stage(kept, [signal.key]), keeper.stage(kept, [signal.key])) == (True, False)
     state.commit()
     state, signal = reopen(), Diary(KEY)
     assert (Keeper(state).recall([signal], RECEIVERS, T0), signal.known) == (KEPT, {"since": "1"})
@@ -294,7 +295,7 @@ def test_a_file_lost_while_running_is_written_anew(reopen: Reopen, path: Path) -
     silences = {"s1": SILENCE, "s2": replace(SILENCE, id="s2")}
     keeper = keep(state, replace(KEPT, wishes=Wishes(silences, {MARK: ACK})), signal)
     state.renew("as if it were broken")
-    assert keeper.stage(KEPT, [signal])
+    assert keeper.stage(KEPT, [signal.key])
     state.commit()
     again = Diary(KEY)
     state = reopen()
@@ -311,7 +312,7 @@ def test_a_file_of_which_nothing_is_left_is_written_anew(reopen: Reopen, path: P
     Path(f"{path}-wal").unlink()
     state.stage("done", "something", {"at": T0.isoformat()})
     state.commit()
-    assert keeper.stage(KEPT, [signal])
+    assert keeper.stage(KEPT, [signal.key])
     state.commit()
     again = Diary(KEY)
     kept = Keeper(reopen()).recall([again], RECEIVERS, T0)

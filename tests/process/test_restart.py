@@ -85,7 +85,7 @@ class Lives:
         """Kill the one that lives: nothing is kept that was not."""
         if self.sidecar is not None:
             await self.sidecar.outbox.stop()
-            await self.sidecar.reader.close()
+            await self.sidecar.fleet.close()
             self.sidecar.state.close()
             self.sidecar = None
 

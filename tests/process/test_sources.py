@@ -10,7 +10,7 @@ from typing import Any
 from tests.drawn import T0
 from watchdog.model import Labels, Reading, SignalKey
 from watchdog.signals.base import Signal, SignalConfig
-from watchdog.sources import OVERDUE, Source, Timed, look
+from watchdog.sources import OVERDUE, Source, Turn, look
 
 PATIENCE = 3600.0
 SECOND = timedelta(seconds=1)
@@ -24,12 +24,12 @@ class Slow:
             SignalKey("a", "log", Labels(path="/l")), SignalConfig(every=None), timedelta(0)
         )
         self.let = asyncio.Event()
-        self.source = Source("slow", [Timed(self.signal, SECOND)], self.ask, self.give_up)
+        self.source = Source("slow", [Turn(SECOND, [self.signal], [self.signal])], self.ask, self.give_up)
 
-    async def ask(self, signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
+    async def ask(self, asked: Sequence[Sequence[Signal[Any]]], now: datetime) -> list[Reading]:
         """Answer once it is let."""
         await self.let.wait()
-        return [Reading(signal.key, now) for signal in signals]
+        return [Reading(signal.key, now) for signals in asked for signal in signals]
 
     @staticmethod
     def give_up(signal: Signal[Any], now: datetime, why: str) -> Reading:

@@ -173,7 +173,7 @@ async def test_it_is_well_while_it_ticks_looks_and_can_send(rules: Callable[...,
         for _ in range(4):
             await hands.tick(timedelta(seconds=3))
             assert sidecar.why_unwell(hands.time) is None
-        assert sidecar.history.latest[source.signals[1].signal.key].trouble == "no answer for 9s"
+        assert sidecar.history.latest[source.turns[0].signals[1].key].trouble == "no answer for 9s"
         assert source.task is not None
         source.task.cancel()
         source.task, source.ask = None, broken
@@ -187,7 +187,7 @@ async def test_it_is_well_while_it_ticks_looks_and_can_send(rules: Callable[...,
         assert sidecar.why_unwell(hands.time) is None
         await eventually(lambda: source.task is None or source.task.done())
         source.collect(hands.time)
-        source._due = {0: hands.time - timedelta(seconds=10)}
+        source.turns[0].due = hands.time - timedelta(seconds=10)
         assert sidecar.why_unwell(hands.time) == "redis was not looked at"
         last, hands.time = hands.time, hands.time + timedelta(seconds=11)
         assert sidecar.why_unwell(hands.time) == f"last tick {last.isoformat()}"

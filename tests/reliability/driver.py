@@ -35,7 +35,7 @@ from watchdog.notifiers.base import Sending
 from watchdog.notifiers.webhook import Webhook
 from watchdog.sidecar import Sidecar
 from watchdog.signals.base import Signal
-from watchdog.sources import Source, Timed
+from watchdog.sources import Source, Turn
 from watchdog.state import StateFile
 
 POINTS = ("decided", "before a commit", "after a commit", "before sending", "answered", "settled")
@@ -136,10 +136,11 @@ class Readings:
         self.script = script
         self.step = step
 
-    async def look(self, signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
+    async def look(self, asked: Sequence[Sequence[Signal[Any]]], now: datetime) -> list[Reading]:
         """Return a reading for each signal; what the script cannot tell is trouble."""
         truths = dict(zip(PLACES, self.script.truths(self.step), strict=True))
-        return [self._reading(s.key, truths[s.key.service, s.key.labels["key"]], now) for s in signals]
+        places = [(s.key, s.key.service, s.key.labels["key"]) for signals in asked for s in signals]
+        return [self._reading(key, truths[service, flag], now) for key, service, flag in places]
 
     def _reading(self, key: SignalKey, holds: bool | None, now: datetime) -> Reading:
         if holds is None:
@@ -158,13 +159,9 @@ def scripted_sidecar(config: Config, state: StateFile, clock: Clock, readings: R
     """Return the sidecar with nothing replaced but where its readings come from."""
     sidecar = WatchedSidecar(config, clock, state)
     sidecar.outbox.gate = WatchedGate()
-    flags = [
-        Timed(timed.signal, timedelta(0))
-        for source in sidecar.sources
-        for timed in source.signals
-        if timed.signal.key.kind == "flag"
-    ]
-    sidecar.sources = [Source("script", flags, readings.look, never_late)]
+    flags = [signal for signal in sidecar.fleet.signals.values() if signal.key.kind == "flag"]
+    turn = Turn(timedelta(0), flags, flags)
+    sidecar.sources = [Source("script", [turn], readings.look, never_late)]
     return sidecar
 
 

@@ -35,7 +35,7 @@ from watchdog.notifiers.base import Notifier, Sending, encode
 from watchdog.notifiers.webhook import payload
 from watchdog.sidecar import Sidecar
 from watchdog.signals.base import Signal
-from watchdog.sources import Source, Timed
+from watchdog.sources import Source, Turn
 from watchdog.state import LONGEST_REST, StateFile
 
 RULES = """
@@ -188,13 +188,9 @@ class Machine(RuleBasedStateMachine):
         self.sidecar.outbox = Outbox(
             config.receivers, config.link, self.state, self.clock, config.expire_after, self.loop.time
         )
-        flags = [
-            Timed(timed.signal, timedelta(0))
-            for source in self.sidecar.sources
-            for timed in source.signals
-            if timed.signal.key.kind == "flag"
-        ]
-        self.sidecar.sources = [Source("script", flags, self.readings, never_late)]
+        flags = [signal for signal in self.sidecar.fleet.signals.values() if signal.key.kind == "flag"]
+        turn = Turn(timedelta(0), flags, flags)
+        self.sidecar.sources = [Source("script", [turn], self.readings, never_late)]
         self.agree()
         self.run(self.start_sending())
 
@@ -214,9 +210,9 @@ class Machine(RuleBasedStateMachine):
             now += A_MILLISECOND
         return now
 
-    async def readings(self, signals: Sequence[Signal[Any]], now: datetime) -> list[Reading]:
+    async def readings(self, asked: Sequence[Sequence[Signal[Any]]], now: datetime) -> list[Reading]:
         """Return what the model has for each signal."""
-        return [self.reading(signal.key, now) for signal in signals]
+        return [self.reading(signal.key, now) for signals in asked for signal in signals]
 
     def reading(self, key: SignalKey, now: datetime) -> Reading:
         """Return what the model has for one."""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -14,13 +15,14 @@ import redis
 
 from watchdog.demo.server import EmbeddedServer, start_server
 from watchdog.model import Reading, SignalKey
-from watchdog.reader import RedisReader
+from watchdog.reader import RedisReader, Round
 from watchdog.signals import SIGNALS
 from watchdog.signals.base import RedisSignal
 from watchdog.units import EPOCH
+from watchdog.wire import open_wire
 
 KEEP = timedelta(hours=1)
-SERVERS: Mapping[str, str | None] = {"Valkey 9": None, "Redis 7.0": "redis-server"}
+SERVERS: Mapping[str, str | None] = {"Valkey 9": None, "Redis 7.0": "/usr/bin/redis-server"}
 
 
 def signal_of(kind: str, **keys: Any) -> RedisSignal[Any]:
@@ -32,13 +34,24 @@ def signal_of(kind: str, **keys: Any) -> RedisSignal[Any]:
     return built
 
 
-def look_at(url: str, *signals: RedisSignal[Any], now: datetime, timeout: float = 3.0) -> list[Reading]:
-    """Let *signals* look once through a reader of their own; the readings come in their order."""
+def look_at(
+    url: str,
+    *signals: RedisSignal[Any],
+    now: datetime,
+    timeout: float = 3.0,
+    before: Mapping[SignalKey, Reading] = MappingProxyType({}),
+) -> list[Reading]:
+    """
+    Let *signals* look once through a reader of their own; the readings come in their order.
+
+    Of one that finds nothing changed the reading of *before* holds.
+    """
 
     async def once() -> list[Reading]:
-        reader = RedisReader(url, timeout)
+        reader = RedisReader(open_wire(url, timeout))
         try:
-            found = {reading.signal: reading for reading in await reader.look(signals, now)}
+            brought = {reading.signal: reading for reading in await reader.look([Round(signals)], now)}
+            found = {**before, **brought}
             return [found[signal.key] for signal in signals]
         finally:
             await reader.close()
@@ -59,6 +72,7 @@ class Bench:
     url: str
     client: redis.Redis
     began: datetime = field(default=EPOCH)
+    seen: dict[SignalKey, Reading] = field(default_factory=dict)
 
     @property
     def inactive_told(self) -> bool:
@@ -80,7 +94,8 @@ class Bench:
 
     def look(self, signal: RedisSignal[Any], seconds: float = 0.0) -> Reading:
         """Let *signal* look, *seconds* after the test began."""
-        (reading,) = look_at(self.url, signal, now=self.after(seconds))
+        (reading,) = look_at(self.url, signal, now=self.after(seconds), before=self.seen)
+        self.seen[signal.key] = reading
         return reading
 
     def looks(self, signal: RedisSignal[Any], *seconds: float) -> Sequence[Reading]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.drawn import T0, ids, rows
 from tests.signals.conftest import Bench, signal_of, steps
-from watchdog.model import AtLeast, Reading
+from watchdog.model import AtLeast, Reading, as_of
 from watchdog.signals.base import RedisSignal
 
 
@@ -33,26 +33,33 @@ def read(bench: Bench, count: int | None = None, *, consumer: str = "host_1", ac
 
 def said(readings: Sequence[Reading], *names: str) -> list[tuple[object, ...]]:
     """Return the named values of each reading."""
-    return [tuple(found.values[name] for name in names) for found in readings]
+    return [tuple(as_of(found.values[name], found.at) for name in names) for found in readings]
+
+
+def each(readings: Sequence[Reading], name: str) -> list[float]:
+    """Return by how much a counter gained with each of *readings*; one that was there before says no more."""
+    new = [i == 0 or reading is not readings[i - 1] for i, reading in enumerate(readings)]
+    return [steps(reading, name) if is_new else 0 for reading, is_new in zip(readings, new, strict=True)]
 
 
 # ---- the table "What Redis says" ---------------------------------------------------------------
 
 
 def test_made_at_the_end_and_never_read(bench: Bench) -> None:
-    """Lag 0, then NULL as soon as an entry arrives: unknown, never 0; the position tells that one waits."""
+    """Redis says lag 0, then NULL as soon as an entry arrives; the position tells that exactly one waits."""
     bench.add("s", -30, -20)
     create(bench, "$")
     signal = group()
     before = bench.look(signal)
     bench.add("s", 10)
     after = bench.looks(signal, 20, 80)
-    assert said([before, *after], "lag", "behind", "verdict") == [
-        (0.0, 0.0, "ok"),
-        (None, 10.0, "ok"),
-        (None, 70.0, "unread"),
+    assert said([before, *after], "lag", "provenance", "behind", "verdict") == [
+        (0.0, "reported", 0.0, "ok"),
+        (1.0, "reported", 10.0, "ok"),
+        (1.0, "reported", 70.0, "unread"),
     ]
-    assert [found.known for found in (before, *after)] == [True, False, False]
+    assert [found.known for found in (before, *after)] == [True, True, True]
+    assert after[0].evidence["redis_lag"] == "NULL"
 
 
 def test_position_set_to_the_end(bench: Bench) -> None:
@@ -68,8 +75,8 @@ def test_position_set_to_the_end(bench: Bench) -> None:
     bench.add("s", 11)
     bench.client.xdel("s", bench.id(-20))
     waiting = bench.look(signal, 80)
-    assert said([at_end, waiting], "lag", "behind", "verdict") == [(0.0, 0.0, "ok"), (None, 69.0, "stalled")]
-    assert ("read", "") not in waiting.counts
+    assert said([at_end, waiting], "lag", "behind", "verdict") == [(0.0, 0.0, "ok"), (1.0, 69.0, "stalled")]
+    assert waiting.counts["read", ""].since == at_end.at  # how many were skipped by hand nobody tells
     assert steps(waiting, "lost") == 0
 
 
@@ -89,14 +96,14 @@ def test_deletes_what_it_has_read(bench: Bench) -> None:
     assert (steps(found, "lost"), steps(emptied, "lost")) == (0, 0)
 
 
-def test_a_tombstone_ahead_makes_the_lag_null(bench: Bench) -> None:
-    """An unread entry was deleted: Redis cannot tell, so nobody says 0."""
-    bench.add("s", -50, -40, -30, -20)
+def test_a_tombstone_ahead_has_the_backlog_counted(bench: Bench) -> None:
+    """An unread entry was deleted: Redis cannot tell any more, so the entries are counted."""
+    bench.add("s", -60, -50, -40, -30, -20)
     create(bench)
-    read(bench, 1)
+    read(bench, 2)
     bench.client.xdel("s", bench.id(-30))
     found = bench.look(group())
-    assert (found.values["lag"], found.known, found.values["behind"]) == (None, False, 40)
+    assert said([found], "lag", "provenance", "behind") == [(2, "counted", 40)]
 
 
 def test_delivered_and_never_acknowledged(bench: Bench) -> None:
@@ -120,19 +127,26 @@ def test_delivered_and_never_acknowledged(bench: Bench) -> None:
 
 
 def test_never_read_and_trimmed(bench: Bench) -> None:
-    """1,008 added with MAXLEN 100: Redis says lag 100, we say that 908 are lost."""
+    """1,008 added with MAXLEN 100: Redis says lag 100, we say that 908 are lost, if we saw the group before."""
     create(bench)
+    signal, late = group(), group()
+    before = bench.look(signal)
     pipe = bench.client.pipeline(transaction=False)
     for i in range(1008):
         pipe.xadd("s", {"n": "1"}, id=bench.id(-1008 + i), maxlen=100, approximate=False)
     pipe.execute()
-    signal = group()
     first = bench.look(signal)
     bench.client.xadd("s", {"n": "1"}, id=bench.id(1), maxlen=100, approximate=False)
     second = bench.look(signal, 5)
     assert said([first, second], "lag", "behind", "verdict") == [(100, 100, "unread"), (100, 104, "unread")]
-    assert [steps(found, "lost") for found in (first, second)] == [908, 1]
+    assert each([before, first, second], "lost") == [0, 908, 1]
     assert second.evidence["lost"] == 909
+    bench.seen.clear()
+    found = bench.look(late, 6)
+    assert (steps(found, "lost"), found.evidence["perhaps_lost"]) == (
+        0,
+        "up to 909, if the group was there before they were trimmed",
+    )
 
 
 def test_trimmed_past_its_position(bench: Bench) -> None:
@@ -152,7 +166,7 @@ def test_trimmed_past_its_position(bench: Bench) -> None:
     bench.add("s", 21, 22, 23)
     bench.client.xtrim("s", maxlen=1, approximate=False)  # 16, 21 and 22 go unread
     found.append(bench.look(signal, 25))
-    assert [steps(reading, "lost") for reading in found] == [0, 3, 0, 0, 0, 3]
+    assert each(found, "lost") == [0, 3, 0, 0, 0, 3]
     assert [reading.evidence.get("lost") for reading in found] == [None, 3, 3, 3, 3, 6]
     assert [reading.values["verdict"] for reading in found[:4]] == ["ok", "lost", "lost", "lost"]
 
@@ -180,7 +194,7 @@ def test_all_that_waited_was_trimmed_away(bench: Bench) -> None:
     bench.client.xtrim("s", maxlen=0, approximate=False)
     found = bench.looks(signal, 60, 120, 500)
     assert said(found, "lag", "behind", "verdict") == [(0, 0, "lost"), (0, 0, "lost"), (0, 0, "ok")]
-    assert [steps(reading, "lost") for reading in found] == [2, 0, 0]
+    assert each(found, "lost") == [2, 0, 0]
 
 
 def test_a_loss_survives_a_pause_and_a_missing_group(bench: Bench) -> None:
@@ -195,7 +209,7 @@ def test_a_loss_survives_a_pause_and_a_missing_group(bench: Bench) -> None:
     bench.look(signal, 1800)
     create(bench)
     found += bench.looks(signal, 2400, 3000)
-    assert [steps(reading, "lost") for reading in found] == [1, 0, 0, 0, 0]
+    assert each(found, "lost") == [1, 0, 0, 0, 0]
 
 
 def test_a_group_made_anew_on_a_capped_stream_lost_nothing(bench: Bench) -> None:
@@ -221,13 +235,14 @@ def test_a_pending_entry_whose_body_is_gone(bench: Bench) -> None:
     assert said([found], "pending", "oldest_pending", "deliveries") == [(2, 50, 1)]
 
 
-def test_a_negative_lag_is_unknown(bench: Bench) -> None:
+def test_a_negative_lag_is_counted(bench: Bench) -> None:
     """Redis issue 14257: ENTRIESREAD was set too high."""
-    bench.add("s", -50, -40, -30)
+    bench.add("s", -60, -50, -40, -30)
     command = ("XGROUP", "CREATE", "s", "g", bench.id(-50), "ENTRIESREAD", 100)
     bench.client.execute_command(*command)  # type: ignore[no-untyped-call]
     found = bench.look(group())
-    assert (found.values["lag"], found.known, found.values["behind"]) == (None, False, 40)
+    assert said([found], "lag", "provenance", "behind") == [(2, "counted", 40)]
+    assert found.evidence["redis_lag"] == -96
 
 
 def test_idle_is_since_the_last_success(bench: Bench) -> None:
@@ -240,7 +255,7 @@ def test_idle_is_since_the_last_success(bench: Bench) -> None:
     read(bench)  # in vain
     (told,) = bench.client.xinfo_consumers("s", "g")
     assert ("inactive" in told) is bench.inactive_told
-    idle = bench.look(signal, 300).values["idle"]
+    ((idle,),) = said([bench.look(signal, 300)], "idle")
     assert isinstance(idle, AtLeast)
     assert idle.number == pytest.approx(300)
 
@@ -249,7 +264,7 @@ def test_a_consumer_that_never_succeeded(bench: Bench) -> None:
     """`inactive` is -1 from 7.2 on: never, which is not "just now"."""
     create(bench)
     bench.client.xgroup_createconsumer("s", "g", "host_1")
-    idle = bench.look(group()).values["idle"]
+    ((idle,),) = said([bench.look(group())], "idle")
     assert isinstance(idle, AtLeast)
     assert 0 <= idle.number < 5
 
@@ -317,7 +332,7 @@ def test_stalled(bench: Bench) -> None:
     found = bench.looks(signal, 0, 30, 59, 60)
     assert [reading.values["verdict"] for reading in found] == ["ok", "ok", "ok", "stalled"]
     assert said(found[-1:], "lag", "behind", "consumers") == [(2, 150, 1)]
-    assert found[-1].values["idle"] == AtLeast(60)
+    assert said(found[-1:], "idle") == [(AtLeast(60),)]
     read(bench)
     assert said([bench.look(signal, 65)], "lag", "idle", "verdict") == [(0, 0, "ok")]
     bench.add("s", 66)
@@ -343,8 +358,13 @@ def test_a_stream_whose_ids_lie_in_the_future(bench: Bench) -> None:
     """Entries wait from when they were first seen to."""
     create(bench)
     bench.client.xadd("s", {"n": "1"}, id="1771359991000000-0")
-    found = bench.looks(group(), 0, 30, 60)
-    assert said(found, "behind", "verdict") == [(0, "ok"), (30, "ok"), (60, "unread")]
+    signal = group()
+    found = [(at, bench.look(signal, at)) for at in (0, 30, 60)]
+    assert [(as_of(r.values["behind"], bench.after(at)), r.values["verdict"]) for at, r in found] == [
+        (0, "ok"),
+        (30, "ok"),
+        (60, "unread"),
+    ]
 
 
 def test_poison(bench: Bench) -> None:
@@ -376,13 +396,30 @@ def test_ghosts(says: str, ghost: str) -> None:
     """S05: idle for over an hour and still holding entries; from 7.2 on `inactive` tells it, -1 is never."""
     pairs = [pair.split("=") for pair in says.split()]
     consumer = [b"name", b"host_1", *(x for name, n in pairs for x in (name.encode(), int(n)))]
-    info = [b"length", 1, b"entries-added", 1, b"last-generated-id", b"1-0", b"first-entry", [b"1-0", []]]
-    told = [b"name", b"g", b"pending", 1, b"last-delivered-id", b"1-0", b"entries-read", 1, b"lag", 0]
+    facts = b"length 1 groups 1 radix-tree-keys 1 radix-tree-nodes 1 entries-added 1".split()
+    info = [
+        *facts,
+        b"max-deleted-entry-id",
+        b"0-0",
+        b"last-generated-id",
+        b"1-0",
+        b"first-entry",
+        [b"1-0", []],
+        b"last-entry",
+        [b"1-0", []],
+    ]
+    words = b"name g consumers 1 pending 1 last-delivered-id 1-0 entries-read 1 lag 0".split()
+    told = [int(word) if word.isdigit() else word for word in words]
     looking = group().look(T0)
     next(looking)
-    looking.send([info, [told], [consumer], [0, None, None, None], []])
+    asked = looking.send([info, [told]])
+    assert [command[:2] for command in asked] == [
+        ("XPENDING", "s"),
+        ("XPENDING", "s"),
+        ("XINFO", "CONSUMERS"),
+    ]
     with pytest.raises(StopIteration) as done:
-        looking.send([[]])
+        looking.send([[[b"1-0", b"host_1", 5, 1]], [1, b"1-0", b"1-0", []], [consumer]])
     reading = done.value.value
     assert reading.values["ghosts"] == (1 if ghost == "yes" else 0)
     assert reading.evidence.get("ghosts") == (["host_1 (1)"] if ghost == "yes" else None)
@@ -409,7 +446,7 @@ def test_reads_are_counted_once(bench: Bench) -> None:
     found += bench.looks(signal, 5, 10)
     read(bench, 1)
     found.append(bench.look(signal, 700))
-    assert [steps(reading, "read") for reading in found] == [0, 2, 0, 1]
+    assert each(found, "read") == [0, 2, 0, 1]
 
 
 def test_catching_up(bench: Bench) -> None:

@@ -160,6 +160,7 @@ def test_one_of_several_words(bench: Bench) -> None:
 
 def test_one_reason_on_practically_everything(bench: Bench) -> None:
     """The outage: one reason on 24 of 25 results, wherever it was written."""
+    bench.add("results", -9000, executed="True")  # the window is covered, also where Redis counts nothing
     for i in range(24):
         flat = {"executed": "False", "error": "risk_layer0_fail:heartbeat_missing"}
         deep = {"executed": "false", "details": '{"error": "risk_layer0_fail:heartbeat_missing"}'}
@@ -203,7 +204,7 @@ def test_what_was_never_meant_to_succeed_is_ignored(bench: Bench) -> None:
 
 def test_dead_is_offered_and_none_succeeded(bench: Bench) -> None:
     """Input moves, nothing succeeds."""
-    bench.add("plans", -1800, -1200, -600)
+    bench.add("plans", -9000, -1800, -1200, -600)
     bench.add("results", -1800, -1200, -600, executed="False", error="no_position")
     signal = executions(input="plans")
     found = bench.look(signal)
@@ -244,7 +245,7 @@ def test_only_some_entries_are_an_offer(bench: Bench) -> None:
 
 def test_a_missing_input_leaves_only_the_offers_unknown(bench: Bench) -> None:
     """What was executed is still told."""
-    bench.add("results", -10, executed="True")
+    bench.add("results", -9000, -10, executed="True")
     signal = executions(input="plans")
     found = bench.look(signal)
     assert (found.gaps, found.known, found.values) == (("offered",), False, {"age": 10})
@@ -267,7 +268,7 @@ def test_a_missing_result_stream_is_unknown(bench: Bench) -> None:
 
 def test_a_success_in_the_window(bench: Bench) -> None:
     """It is counted at its own time, not at the time of the look."""
-    bench.add("results", -3000, executed="True")
+    bench.add("results", -9000, -3000, executed="True")
     bench.add("results", -600, executed="False")
     signal = executions()
     found = bench.look(signal)
@@ -388,6 +389,7 @@ def test_a_look_cut_short_loses_nothing() -> None:
     """Redis goes away between the results and the input: what was read counts with the next look."""
     entry = [b"1000-0", [b"executed", b"1"]]
     info = [b"length", 1, b"entries-added", 1, b"last-generated-id", b"1000-0", b"first-entry", entry]
+    info += [b"groups", 0, b"radix-tree-keys", 1, b"radix-tree-nodes", 2]
     at = EPOCH + timedelta(seconds=10)
     signal = executions(input="plans")
     cut_short = signal.look(at)

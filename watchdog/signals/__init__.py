@@ -7,6 +7,7 @@ from typing import Any
 
 from watchdog.signals.base import Signal
 from watchdog.signals.consumes import Consumes
+from watchdog.signals.discovery import Discovery
 from watchdog.signals.executions import Executions
 from watchdog.signals.flag import Flag
 from watchdog.signals.health import Health
@@ -30,6 +31,7 @@ SIGNALS: Mapping[str, type[Signal[Any]]] = {
     "settings": Settings,
     "flag": Flag,
     "redis": RedisServer,
+    "discovery": Discovery,
     "receiver": Receiver,
     "watchdog": Watchdog,
 }

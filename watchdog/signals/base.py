@@ -121,13 +121,20 @@ class RestingSignal(RedisSignal[ConfigT]):
 
     questions: tuple[Question, ...]
     wake_at: float = 0.0
+    settled = False
+    """Whether its last look came to its end, so that it knows what the answers were."""
 
-    def look_on(self, now: datetime, answers: Sequence[Any]) -> NextLook:
-        """Take the *answers*, yield what else has to be asked, return the Reading or None for *as before*."""
+    def look_on(self, now: datetime, answers: Sequence[Any] | None) -> NextLook:
+        """
+        Take the *answers*, yield what else has to be asked, return the Reading or None for *as before*.
+
+        No answers means that they are those of the last look, which came to its end.
+        """
         raise NotImplementedError
 
     def look(self, now: datetime) -> Look:
         """Ask the questions and look on, whatever the answers are."""
+        self.wake_at = 0.0
         replies = yield [question.command for question in self.questions]
         answers = [question.read(reply) for question, reply in zip(self.questions, replies, strict=True)]
         reading = yield from self.look_on(now, answers)

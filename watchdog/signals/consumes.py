@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from collections import deque
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from watchdog.entries import ORIGIN, EntryId
-from watchdog.model import (
-    AtLeast,
-    Counted,
-    Labels,
-    Measure,
-    Reading,
-    SignalKey,
-    Value,
-    counter,
-    seconds,
-    value,
-    word,
-)
-from watchdog.signals.base import Look, RedisSignal, Refused, Reply, SignalConfig
-from watchdog.signals.replies import edge, entry_id, fields, integer, require, stream_info, text
-from watchdog.verdicts import GroupLook, Verdict, catch_up, diagnose, time_to_loss
+from watchdog.backlog import NOWHERE, Place, Provenance
+from watchdog.dossier import GroupEvidence, GroupValues
+from watchdog.entries import EntryId
+from watchdog.facts import ConsumerFacts
+from watchdog.groups import Found, GroupLook, look_on
+from watchdog.model import Counted, Labels, Measure, Reading, Series, SignalKey, counter, seconds, value, word
+from watchdog.signals.asking import about_groups, about_stream, consumer_facts
+from watchdog.signals.base import LONGEST_REST, NextLook, Question, Refused, RestingSignal, SignalConfig
+from watchdog.signals.inquiry import Facts, Inquiry, nothing_open
+from watchdog.signals.replies import require
+from watchdog.verdicts import Verdict, changes_at, diagnose
 
-WINDOW = timedelta(minutes=5)
-"""How far back looks are kept for the verdict."""
-GHOST_IDLE = timedelta(hours=1)
-"""A consumer idle for longer that still holds entries is a ghost (failure-modes S05)."""
-PENDING_SHOWN = 10
+BUSY, RESTING = 60.0, 300.0
+"""How many seconds go by between two looks at consumers: while something waits or is pending, and else."""
+KEPT_FOR = 300.0
+"""What the next process should know is renewed no more often, in seconds."""
 
 
 class ConsumesConfig(SignalConfig):
@@ -50,44 +43,12 @@ class ConsumesConfig(SignalConfig):
         return Consumes.MEASURES
 
 
-@dataclass(frozen=True, slots=True)
-class Consumer:
-    """One consumer of a group: who it is, what it holds, how long it has done nothing."""
-
-    name: str
-    pending: int
-    idle: timedelta
-
-    @property
-    def ghost(self) -> bool:
-        """Say whether it is gone and left entries behind."""
-        return self.pending > 0 and self.idle > GHOST_IDLE
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """
-    Where a group stood: its position, and what stood there.
-
-    *ordinal* is how many entries the stream had ever taken in up to that position, None where that
-    cannot be told; *read* and *added* are Redis' own counters.
-    """
-
-    delivered: EntryId
-    ordinal: int | None
-    read: int | None
-    added: int
-
-
-NOWHERE = Place(ORIGIN, None, None, 0)
-"""The place of a group that was looked for and not there."""
-
-
-class Consumes(RedisSignal[ConsumesConfig]):
+class Consumes(RestingSignal[ConsumesConfig]):
     """Judges a group by its position and its pending entries; Redis' own lag is only one witness."""
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
-        "lag": value("Entries not yet delivered, as Redis counts them"),
+        "lag": value("Entries not yet delivered; our own number, not the one of Redis"),
+        "provenance": word("Where that number comes from", *map(str, Provenance)),
         "behind": seconds("Age of the oldest entry not yet delivered, 0 if none waits", grows=True),
         "pending": value("Entries delivered and not acknowledged"),
         "oldest_pending": seconds("Age of the oldest pending entry, 0 if none is pending", grows=True),
@@ -95,6 +56,7 @@ class Consumes(RedisSignal[ConsumesConfig]):
         "consumers": value("Consumers of the group"),
         "ghosts": value("Consumers idle for over an hour that still hold entries"),
         "deliveries": value("The largest delivery count among the oldest pending entries"),
+        "bodies_gone": value("Pending entries whose body was trimmed or deleted, among the oldest"),
         "read": counter("Entries delivered"),
         "lost": counter("Entries trimmed before they were delivered"),
         "time_to_loss": seconds("Time until trimming reaches the group's position at this pace"),
@@ -105,212 +67,156 @@ class Consumes(RedisSignal[ConsumesConfig]):
 
     def __init__(self, key: SignalKey, config: ConsumesConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
-        self._window: deque[GroupLook] = deque()
-        self._since: datetime | None = None
-        self._moved: datetime | None = None
-        self._place: Place | None = None
-        self._lost = 0
-        self._waiting: tuple[EntryId, datetime] | None = None  # who heads the line, and when first seen
+        self.questions = _questions(config.stream)
+        self._look: GroupLook | None = None
+        self._place: Place | None = None  # where the group was while there is no look
+        self._verdict: Verdict | None = None
+        self._absent: Mapping[str, str] | None = None
+        self._slow_at = 0.0
+        self._offset = zlib.crc32(str(key.labels).encode())  # so that not all ask the slow questions at once
+        self._kept: Mapping[str, str] = {}
+        self._kept_at = 0.0
 
-    def look(self, now: datetime) -> Look:
-        """Ask for stream, groups, consumers and pending entries in one go, then for the head of the line."""
-        stream, name = self.config.stream, self.config.group
-        replies = yield [
-            ("XINFO", "STREAM", stream),
-            ("XINFO", "GROUPS", stream),
-            ("XINFO", "CONSUMERS", stream, name),
-            ("XPENDING", stream, name),
-            ("XPENDING", stream, name, "-", "+", PENDING_SHOWN),
-        ]
-        if isinstance(replies[0], Refused) and "no such key" in replies[0]:
-            return self._missing(now, {"missing": "there is no such stream"})
-        info = stream_info(replies[0], stream)
-        groups = [fields(group) for group in require(replies[1], f'the groups of stream "{stream}"')]
-        group = next((g for g in groups if text(g["name"]) == name), None)
-        if group is None:
-            present = ", ".join(sorted(text(g["name"]) for g in groups)) or "none"
-            return self._missing(now, {"missing": "there is no such group", "groups": present})
-        delivered = EntryId.parse(group["last-delivered-id"])
-        (ahead,) = yield [("XRANGE", stream, f"({delivered}", "+", "COUNT", 1)]
-        consumers = None if isinstance(replies[2], Refused) else _consumers(replies[2])
-        before = self._window[-1] if self._window else None
-        seen = self._note(
-            now,
-            info=info,
-            group=group,
-            pending=replies[3:5],
-            ahead=require(ahead, f'stream "{stream}"'),
-            consumers=consumers,
-        )
-        values = self._values(seen, consumers, now)
-        if isinstance(replies[3], Refused):
-            values["oldest_pending"] = None
-        if isinstance(replies[4], Refused):
-            values["deliveries"] = None
-        counts = self._counts(seen, before, now)
-        evidence = self._evidence(seen, consumers or (), replies[4])
-        refused = sorted({str(reply) for reply in replies[2:] if isinstance(reply, Refused)})
-        return Reading(
-            self.key, now, values, counts, evidence | ({"refused": "; ".join(refused)} if refused else {})
-        )
+    @property
+    def each_consumer(self) -> bool:
+        """Say whether every consumer is looked at in every tick, as views of single consumers need it."""
+        return len(self.questions) > len(_questions(self.config.stream))
 
-    def _missing(self, now: datetime, evidence: Mapping[str, object]) -> Reading:
-        self._window.clear()
-        self._since = self._since or now
-        self._place = NOWHERE
+    @each_consumer.setter
+    def each_consumer(self, wanted: bool) -> None:
+        stream, group = self.config.stream, self.config.group
+        each = (Question(("XINFO", "CONSUMERS", stream, group), consumer_facts),) if wanted else ()
+        self.questions = _questions(stream) + each
+
+    def memory(self) -> Mapping[str, Any]:
+        """Return the group's place as of some minutes ago: what is lost meanwhile is told afterwards."""
+        look = self._look
+        if look is not None and (look.lost or look.at - self._kept_at >= KEPT_FOR):
+            self._kept, self._kept_at = {"place": _written(look.place)}, look.at
+        return self._kept
+
+    def remember(self, memory: Mapping[str, Any]) -> None:
+        """Take back the place."""
+        if "place" in memory:
+            self._place = _place_read(memory["place"])
+            self._kept = {"place": memory["place"]}
+
+    # ---- looking -------------------------------------------------------------------------------
+
+    def look_on(self, now: datetime, answers: Sequence[Any] | None) -> NextLook:
+        """Ask further what the answers leave open; say nothing while they are as before."""
+        at, before = now.timestamp(), self._look
+        facts = self._facts(answers)
+        if isinstance(facts, Mapping):
+            return self._missing(facts, now)
+        if before is not None and at < self.wake_at and _rests(before, facts, at):
+            return None
+        heard = self.wake_at != 0.0
+        self.wake_at = 0.0  # until this look has come to its end
+        slow = before is None or at >= self._slow_at or facts.group.consumers != before.group.consumers
+        place = self._place if before is None else before.place
+        if before is not None and not slow and nothing_open(facts):  # most of them, most of the time
+            found: Found | None = Found(
+                facts.stream, facts.group, consumers=facts.consumers, refused=before.refused
+            )
+        else:
+            inquiry = Inquiry(self.config.stream, self.config.group)
+            found = yield from inquiry.ask(before, place, facts, at, slow=slow)
+        if found is None:
+            return self._missing({"missing": "it went away while it was looked at"}, now)
+        look = self._look = look_on(before, place, found, now)
+        self._place = self._absent = None
+        self._rest(look, at)
+        verdict, said = diagnose(look, at), self._verdict
+        self._verdict = verdict
+        if heard and before is not None and verdict is said and look.says_the_same(before):
+            return None
+        values = GroupValues(look, verdict)
+        evidence = GroupEvidence(look, self.config.stream, self.config.group)
+        return Reading(self.key, now, values, _counts(look, now), evidence, facts=look)
+
+    def _rest(self, look: GroupLook, at: float) -> None:
+        """Find out when to look again although nothing happens."""
+        every = BUSY if look.waiting != 0 or look.group.pending else RESTING
+        last = look.holders.at
+        self._slow_at = last + every - (last + self._offset) % every
+        counting = look.provenance is Provenance.AT_LEAST and look.stream.added is not None
+        until = at + LONGEST_REST.total_seconds()
+        self.wake_at = at if counting else min(until, self._slow_at, changes_at(look, at))
+
+    def _facts(self, answers: Sequence[Any] | None) -> Facts | Mapping[str, str]:
+        """Return the facts of our group, or what is missing; without answers those of the last look."""
+        if answers is None:
+            look = self._look
+            return (self._absent or {}) if look is None else Facts(look.stream, look.group, look.consumers)
+        info, groups = answers[0], answers[1]
+        if isinstance(info, Refused) or isinstance(groups, Refused):
+            if "no such key" in info or "no such key" in groups:
+                return {"missing": "there is no such stream"}
+            self.wake_at = 0.0
+            stream = self.config.stream
+            require(info, f'stream "{stream}"')
+            require(groups, f'the groups of stream "{stream}"')
+        if (group := groups.get(self.config.group)) is None:
+            return {"missing": "there is no such group", "groups": ", ".join(sorted(groups)) or "none"}
+        each = answers[2] if len(answers) > 2 else None
+        return Facts(info, group, None if isinstance(each, Refused) else each)
+
+    def _missing(self, evidence: Mapping[str, str], now: datetime) -> Reading | None:
+        at = now.timestamp()
+        if evidence == self._absent and at < self.wake_at:
+            return None
+        self._look, self._place, self._absent = None, NOWHERE, evidence
+        self.wake_at = at + LONGEST_REST.total_seconds()
         return Reading(self.key, now, {"verdict": str(Verdict.MISSING)}, evidence=evidence)
 
-    def _note(
-        self,
-        now: datetime,
-        *,
-        info: dict[str, Any],
-        group: Mapping[str, Any],
-        pending: Sequence[Reply],
-        ahead: Sequence[Any],
-        consumers: Sequence[Consumer] | None,
-    ) -> GroupLook:
-        """Turn the replies into one look and put it into the window."""
-        lag = integer(group.get("lag"))
-        delivered = EntryId.parse(group["last-delivered-id"])
-        self._place, lost = find_place(self._place, info, group)
-        self._lost += lost
-        summary = pending[0] if not isinstance(pending[0], Refused) else [0, None, None, None]
-        details = pending[1] if not isinstance(pending[1], Refused) else []
-        oldest = entry_id(summary[1])
-        generated = EntryId.parse(info["last-generated-id"])
-        if lag is not None and (lag < 0 or not ahead):
-            lag = None if ahead else 0  # after trimming Redis miscounts, but nothing is ahead
-        look = GroupLook(
-            at=now,
-            delivered=delivered,
-            generated=generated,
-            length=int(info["length"]),
-            read=integer(group.get("entries-read")),
-            lag=lag,
-            behind=self._behind(EntryId.parse(ahead[0][0]), now) if ahead else None,
-            pending=int(group["pending"]),
-            oldest_pending=oldest,
-            deliveries=max((int(row[3]) for row in details), default=0),
-            consumers=None if consumers is None else len(consumers),
-            quiet=min((c.idle for c in consumers or ()), default=None),
-            lost=lost,
-        )
-        before = self._window[-1] if self._window else None
-        if before is not None and before.delivered != delivered:
-            self._moved = now
-        self._since = self._since or now
-        self._window.append(look)
-        while now - self._window[0].at > WINDOW and len(self._window) > 2:  # however seldom it looks
-            self._window.popleft()
-        return look
 
-    def _behind(self, head: EntryId, now: datetime) -> timedelta:
-        """Return how long *head* has waited; an ID from the future waits from when it was first seen."""
-        if self._waiting is None or self._waiting[0] != head:
-            self._waiting = head, now
-        return max(timedelta(0), now - min(head.at, self._waiting[1]))
-
-    def _values(
-        self, look: GroupLook, consumers: Sequence[Consumer] | None, now: datetime
-    ) -> dict[str, Value]:
-        window = tuple(self._window)
-        values: dict[str, Value] = {
-            "lag": None if look.lag is None else float(look.lag),
-            "behind": 0.0 if look.behind is None else look.behind.total_seconds(),
-            "pending": float(look.pending),
-            "oldest_pending": 0.0
-            if look.oldest_pending is None
-            else max(0.0, (now - look.oldest_pending.at).total_seconds()),
-            "idle": self._idle(look, now),
-            "consumers": None if consumers is None else float(len(consumers)),
-            "ghosts": None if consumers is None else float(sum(c.ghost for c in consumers)),
-            "deliveries": float(look.deliveries),
-            "verdict": str(diagnose(window)),
-        }
-        if (left := time_to_loss(window)) is not None:
-            values["time_to_loss"] = left.total_seconds()
-        if (needed := catch_up(window)) is not None:
-            values["catch_up"] = needed.total_seconds()
-        return values
-
-    def _idle(self, look: GroupLook, now: datetime) -> Value:
-        """Return the time since the position moved, or what the consumers' idleness says of it."""
-        if self._moved is not None:
-            return max(0.0, (now - self._moved).total_seconds())
-        watched = now - (self._since or now)
-        return AtLeast(max(watched, look.quiet or timedelta(0)).total_seconds())
-
-    def _counts(
-        self, look: GroupLook, before: GroupLook | None, now: datetime
-    ) -> dict[tuple[str, str], Counted]:
-        since = self._since or now
-        counts = {("lost", ""): Counted(since, ((now, float(look.lost)),) if look.lost else ())}
-        if look.read is not None:
-            gained = look.read - before.read if before and before.read is not None else 0
-            counts["read", ""] = Counted(since, ((now, float(gained)),) if gained > 0 else ())
-        return counts
-
-    def _evidence(self, look: GroupLook, consumers: Sequence[Consumer], details: Reply) -> dict[str, object]:
-        stream, name = self.config.stream, self.config.group
-        evidence: dict[str, object] = {
-            "last_delivered": str(look.delivered),
-            "last_added": str(look.generated),
-            "look": f"redis-cli XINFO GROUPS '{stream}'; redis-cli XPENDING '{stream}' '{name}'",
-        }
-        if look.oldest_pending is not None:
-            evidence["oldest_pending_id"] = str(look.oldest_pending)
-        if self._lost:
-            evidence["lost"] = self._lost
-        if ghosts := [f"{c.name} ({c.pending})" for c in consumers if c.ghost]:
-            evidence["ghosts"] = ghosts[:5]
-        if not isinstance(details, Refused) and look.deliveries > 1:
-            worst = max(details, key=lambda row: int(row[3]))
-            evidence["delivered_most"] = f"{text(worst[0])}, {int(worst[3])} times, held by {text(worst[1])}"
-        return evidence
+@lru_cache(maxsize=4096)
+def _questions(stream: str) -> tuple[Question, ...]:
+    """Return the questions about *stream*; its groups, which come one after the other, share them."""
+    return about_stream(stream), about_groups(stream)
 
 
-def find_place(
-    before: Place | None, info: dict[str, Any], group: Mapping[str, Any]
-) -> tuple[Place | None, int]:
-    """
-    Return the group's place, and how many entries were lost to it since *before*.
-
-    Redis' lag alone cannot tell: it forgets a loss with the next read, and shows none to a group that
-    never read. So the entries ever removed are held against the entries up to the group's position.
-    """
-    added, read = integer(info.get("entries-added")), integer(group.get("entries-read"))
-    delivered, generated = EntryId.parse(group["last-delivered-id"]), EntryId.parse(info["last-generated-id"])
-    if added is None:  # before 7.0
-        return None, 0
-    removed = added - int(info["length"])
-    first = edge(info, "first-entry")
-    trimmed_past = delivered < (generated if first is None else first)
-    if before is not None and (delivered < before.delivered or added < before.added or before is NOWHERE):
-        # set back, or made anew: what is gone was gone before, and nobody promised it
-        ordinal = added if delivered >= generated else removed if trimmed_past else read
-    elif delivered >= generated:
-        ordinal = added
-    elif before is not None and before.ordinal is not None and before.delivered == delivered:
-        ordinal = before.ordinal
-    elif before is not None and None not in (before.ordinal, before.read, read):
-        ordinal = (before.ordinal or 0) + (read or 0) - (before.read or 0)
-    else:
-        ordinal = 0 if delivered == ORIGIN else read
-    lost = max(0, removed - ordinal) if trimmed_past and ordinal is not None else 0
-    return Place(delivered, None if ordinal is None else ordinal + lost, read, added), lost
+@lru_cache(maxsize=64)
+def _nothing_counted(since: datetime) -> Mapping[Series, Counted]:
+    """Return the counts of a look in which nothing happened; those of one tick share them."""
+    return {("lost", ""): Counted(since), ("read", ""): Counted(since)}
 
 
-def _consumers(reply: Reply) -> list[Consumer]:
-    """Return the group's consumers; idle is the time since the last *success* where Redis tells it."""
-    rows = [fields(row) for row in reply]
-    return [
-        Consumer(text(row["name"]), int(row["pending"]), timedelta(milliseconds=max(0, _quiet_ms(row))))
-        for row in rows
-    ]
+def _counts(look: GroupLook, now: datetime) -> Mapping[Series, Counted]:
+    if not look.lost and not look.read and look.since is look.read_since:
+        return _nothing_counted(look.since)
+    return {
+        ("lost", ""): Counted(look.since, ((now, float(look.lost)),) if look.lost else ()),
+        ("read", ""): Counted(look.read_since, ((now, float(look.read)),) if look.read else ()),
+    }
 
 
-def _quiet_ms(row: Mapping[str, Any]) -> int:
-    """Return `inactive` from 7.2 on (-1: never succeeded, so its idle time counts), `idle` before."""
-    inactive = int(row.get("inactive", -1))
-    return inactive if inactive >= 0 else int(row["idle"])
+def _rests(before: GroupLook, facts: Facts, at: float) -> bool:
+    """Say whether *facts* are those of the look before."""
+    return (
+        facts.group == before.group
+        and (facts.stream is before.stream or facts.stream == before.stream)
+        and (facts.consumers is None or _only_aged(before, facts.consumers, at))
+    )
+
+
+def _only_aged(before: GroupLook, consumers: tuple[ConsumerFacts, ...], at: float) -> bool:
+    """Say whether *consumers* did nothing but grow older."""
+    ago = (at - before.at) * 1000
+    return before.consumers is not None and len(before.consumers) == len(consumers) and all(
+        (was.name, was.pending) == (now.name, now.pending) and abs(was.idle_ms + ago - now.idle_ms) < 500
+        for was, now in zip(before.consumers, consumers, strict=True)
+    )  # fmt: skip
+
+
+def _written(place: Place) -> str:
+    """Return *place* as one short line; what only the same process can compare is left out."""
+    return " ".join("-" if part is None else str(part) for part in place[:6])
+
+
+def _place_read(line: str) -> Place:
+    """Read what `_written` wrote."""
+    delivered, *numbers, generated = line.split(" ")
+    ordinal, read, added, length = (None if part == "-" else int(part) for part in numbers)
+    return Place(EntryId.parse(delivered), ordinal, read, added, length or 0, EntryId.parse(generated))

@@ -196,7 +196,8 @@ class Executions(RedisSignal[ExecutionsConfig]):
         """
         if self._succeeded_at is not None:
             return max(0.0, (now - self._succeeded_at).total_seconds())
-        oldest = results.oldest.at if results.oldest and self._results.since == EPOCH else self._results.since
+        first = results.facts.first
+        oldest = first.at if first and self._results.since == EPOCH else self._results.since
         bound = now if oldest is None or oldest == EPOCH else oldest
         self._no_success_since = min(bound, self._no_success_since or bound)
         return AtLeast(max(0.0, (now - self._no_success_since).total_seconds()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from watchdog.entries import ORIGIN, EntryId
@@ -13,11 +12,6 @@ from watchdog.signals.base import Refused, Reply
 def text(reply: Reply) -> str:
     """Return a bulk string as text; bytes that are not UTF-8 become replacement signs."""
     return reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)
-
-
-def fields(reply: Reply) -> dict[str, Any]:
-    """Return a flat list of names and values, as XINFO gives them, as a mapping."""
-    return {text(name): found for name, found in zip(reply[::2], reply[1::2], strict=False)}
 
 
 def integer(found: Any) -> int | None:
@@ -42,14 +36,3 @@ def require(reply: Reply, what: str) -> Any:
     if reply.code == "NOPERM":
         raise CollectError(f"{what} may not be read by this Redis user: {reply}")
     raise CollectError(f"{what} cannot be read: {reply}")
-
-
-def stream_info(reply: Reply, key: str) -> dict[str, Any]:
-    """Return XINFO STREAM's answer for *key*, or raise CollectError in words."""
-    return fields(require(reply, f'stream "{key}"'))
-
-
-def edge(info: dict[str, Any], name: str) -> EntryId | None:
-    """Return the ID of ``first-entry`` or ``last-entry``, None where the stream is empty."""
-    found: Sequence[Any] | None = info.get(name)
-    return None if not found else EntryId.parse(found[0])

@@ -3,86 +3,42 @@
 from __future__ import annotations
 
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import Field
 
-from watchdog.entries import ORIGIN, Entry, EntryId, normal
-from watchdog.fields import Duration, one_or_many
+from watchdog.entries import ORIGIN, EntryId, parse_entries
+from watchdog.facts import StreamFacts
+from watchdog.fields import Duration
+from watchdog.intake import begun_anew, is_capped, last_cap, remembered
 from watchdog.model import (
-    AtLeast,
+    NOTHING,
     Counted,
+    Held,
     Kind,
     Labels,
     Measure,
     Reading,
     Series,
     SignalKey,
-    Value,
     counter,
     seconds,
     value,
 )
-from watchdog.signals.base import Look, RedisSignal, SignalConfig
-from watchdog.signals.tail import Slice, StreamTail
+from watchdog.signals.added import Asking, gain, may_be_more, recall
+from watchdog.signals.asking import about_stream
+from watchdog.signals.base import LONGEST_REST, NextLook, Refused, RestingSignal, SignalConfig
+from watchdog.signals.contents import Contents, FieldCheck
+from watchdog.signals.held import ADDED, StreamCounts, StreamEvidence, StreamValues
+from watchdog.signals.replies import require
 from watchdog.timestamps import parse_timestamp
-from watchdog.units import Unit
+from watchdog.units import Unit, rfc3339
 
-FILL_PLAIN = 1_000
-FILL_FIELDS = 20_000
-"""How many entries are read at start to fill the window, without and with a look into their fields."""
-NAMED, BUCKETS = 32, 32
-"""So many values of a field are counted by name, the rest by bucket: all fit a counter's variants."""
-LONGEST_VALUE = 80
-
-
-def _words(raw: object) -> object:
-    listed = one_or_many(raw)
-    return [str(word) for word in listed] if isinstance(listed, list) else listed
-
-
-Words = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
-
-
-class FieldCheck(BaseModel):
-    """What a field may hold: a numeric `range`, `one_of` some words, none of `deny`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    range: tuple[float, float] | None = Field(None, description="least and greatest number allowed")
-    one_of: Words | None = Field(None, description="the only words allowed")
-    deny: Words | None = Field(None, description="words that must not occur")
-
-    @field_validator("range")
-    @classmethod
-    def _in_order(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
-        if limits is not None and limits[0] > limits[1]:
-            raise ValueError("nothing lies between these two (write the least first)")
-        return limits
-
-    def objection(self, text: str | None) -> str | None:
-        """Say what is wrong with *text*, or None; a missing field is not judged."""
-        if text is None:
-            return None
-        if self.range is not None:
-            low, high = self.range
-            try:
-                number = float(text)
-            except ValueError:
-                return "not a number"
-            if not low <= number <= high:
-                return f"outside {low:g} to {high:g}"
-        if self.one_of is not None and not _among(text, self.one_of):
-            return f"not one of {', '.join(self.one_of)}"
-        if self.deny is not None and _among(text, self.deny):
-            return "denied"
-        return None
-
-
-def _among(text: str, words: Iterable[str]) -> bool:
-    return normal(text) in map(normal, words)
+FILL_ALL, FILL_LEAST, FILL_MOST = 100_000, 20, 500
+"""How many entries are read at start: of all plain streams together, and of each at least and at most."""
+NO_SKEW: Mapping[str, Held] = {}
 
 
 class StreamConfig(SignalConfig):
@@ -90,6 +46,7 @@ class StreamConfig(SignalConfig):
 
     key: str = Field(min_length=1, description="the stream's key")
     expect_every: Duration | None = Field(None, description="the longest usual gap between two entries")
+    expect_groups: bool = Field(False, description="whether somebody must read it through a consumer group")
     timestamp: str | None = Field(None, description="the field that says when the entry's event happened")
     fields: dict[str, FieldCheck] = Field(default_factory=dict, description="what fields may hold")
 
@@ -99,9 +56,11 @@ class StreamConfig(SignalConfig):
 
     def offered(self) -> Mapping[str, Measure]:
         """Return what this configuration can tell."""
-        absent = set() if self.expect_every else {"overdue"}
+        absent = {"constant_share.*"}
+        absent |= set() if self.expect_every else {"overdue"}
+        absent |= set() if self.expect_groups else {"unread"}
         absent |= set() if self.timestamp else {"skew"}
-        absent |= {"constant_share.*"} | (set() if self.fields else {"bad_values"})
+        absent |= set() if self.fields else {"bad_values"}
         shares = {f"constant_share.{name}": constant_share(name) for name in self.fields}
         return {name: m for name, m in Stream.MEASURES.items() if name not in absent} | shares
 
@@ -112,8 +71,13 @@ def constant_share(name: str) -> Measure:
     return Measure(Kind.SHARE, Unit.RATIO, help_, parts=(f"value.{name}", f"values.{name}"))
 
 
-class Stream(RedisSignal[StreamConfig]):
-    """Looks at a stream from its producers' side."""
+class Stream(RestingSignal[StreamConfig]):
+    """
+    Looks at a stream from its producers' side.
+
+    Entries are read only where the file asks what is in them. How many came is told by Redis' own
+    count of all entries ever added; only before 7.0, which keeps none, are they fetched to be counted.
+    """
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
         "length": value("Entries in the stream"),
@@ -122,7 +86,10 @@ class Stream(RedisSignal[StreamConfig]):
         "overdue": value("Age of the newest entry by the longest usual gap"),
         "retained": seconds("Age of the oldest entry kept"),
         "skew": seconds("Time of the newest entry's ID less the time in its payload"),
-        "capped": value("1 where entries were ever removed, 0 where the stream only grows"),
+        "capped": value("0 where the stream only grows: never trimmed, or far beyond its former cap; else 1"),
+        "resets": counter("Times the stream was deleted and made anew, or set back to an older copy"),
+        "groups": value("Consumer groups of the stream"),
+        "unread": value("1 while no consumer group reads the stream"),
         "bad_values": counter("Entries with a field outside what the file allows"),
         "constant_share.*": constant_share("*"),
     }
@@ -130,93 +97,124 @@ class Stream(RedisSignal[StreamConfig]):
 
     def __init__(self, key: SignalKey, config: StreamConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
-        self._tail = StreamTail(config.key, keep, FILL_FIELDS if config.fields else FILL_PLAIN)
+        self.questions = (about_stream(config.key),)
+        self.fill = FILL_LEAST  # how many entries the first look may fetch for the history of `added`
+        self._contents = Contents(config.key, config.fields, keep) if config.fields else None
+        self._facts: StreamFacts | None = None
+        self._stands = False  # whether what was last said of them is in force
+        self._gone = False  # seen to be missing after it was there
         self._first_look: datetime | None = None
-        self._newest: tuple[EntryId, datetime] | None = None  # and when it was first seen
-        self._named: dict[str, set[str]] = {}
-        self._skew: dict[str, Value] = {}  # empty until there was an entry to tell it by
-        self._last_bad: dict[str, str] = {}
+        self._newest_at = 0.0  # when the newest entry came; one from the future came when it was first seen
+        self._since: datetime | None = None  # from then on nothing that was added was missed
+        self._watched: datetime | None = None  # by this process
+        self._cap: int | None = None
+        self._skew = NO_SKEW  # until there was an entry to tell it by
+        self._anew = NOTHING
 
     def memory(self) -> Mapping[str, Any]:
         """Remember since when the stream is watched, for a stream that never held an entry."""
-        return {"first_look": self._first_look.isoformat()} if self._first_look else {}
+        if self._first_look is None or self._newest_at:
+            return {}
+        return {"first_look": self._first_look.isoformat()}
 
     def remember(self, memory: Mapping[str, Any]) -> None:
         """Take back since when the stream is watched."""
         if "first_look" in memory:
             self._first_look = datetime.fromisoformat(memory["first_look"])
 
-    def look(self, now: datetime) -> Look:
-        """Read the stream's facts, and the entries that are new."""
-        found = yield from self._tail.read(now)
-        self._first_look = self._first_look or now
-        since = self._tail.since or now
-        steps = tuple((min(entry.id.at, now), 1.0) for entry in found.entries)
-        counts: dict[Series, Counted] = {("added", ""): Counted(since, steps)}
-        if self.config.fields:
-            counts |= self._inspect(found.entries, since, now)
-        self._note_skew(found)
-        evidence: dict[str, object] = {"newest": str(found.newest)}
-        if self._last_bad:
-            evidence["last_bad_value"] = dict(self._last_bad)
-        return Reading(self.key, now, self._values(found, now), counts, evidence)
+    def look_on(self, now: datetime, answers: Sequence[Any] | None) -> NextLook:
+        """Say what became of the stream if its facts are not those of before."""
+        moment, contents = now.timestamp(), self._contents
+        answers = (self._facts,) if answers is None else answers
+        if isinstance(answers[0], Refused):
+            self._stands, self.wake_at = False, self._next_rest(moment)
+            away = "no such key" in answers[0] or answers[0].code == "WRONGTYPE"
+            self._gone = self._gone or (away and self._facts is not None)
+        facts: StreamFacts = require(answers[0], f'stream "{self.config.key}"')
+        waiting = contents is not None and contents.behind
+        if self._stands and self.wake_at and facts == self._facts and not waiting:
+            self.wake_at = self._next_rest(moment)
+            return None
+        self._stands = False
+        if contents is not None:
+            yield from contents.read(now, facts)
+        anew = self._facts is not None and (self._gone or begun_anew(self._facts, facts))
+        counts: Mapping[Series, Counted] = yield from self._count(now, facts, anew)
+        if self.config.timestamp:
+            self._skew = yield from self._tell_skew(self.config.timestamp, facts)
+        # from here on nothing is asked: a look that Redis cuts short leaves all to the next
+        self._note(now, facts, counts[ADDED].since, anew)
+        if contents is not None:
+            counts = {**counts, **contents.count(now)}
+        self._stands = True
+        self.wake_at = moment if contents is not None and contents.behind else self._next_rest(moment)
+        return Reading(self.key, now, self._values(facts, now), counts, self._evidence(facts), facts=facts)
 
-    def _values(self, found: Slice, now: datetime) -> dict[str, Value]:
-        values: dict[str, Value] = {"length": float(found.length)}
-        if found.newest == ORIGIN:  # it never held an entry: as old as we have been watching
-            watched = (now - (self._first_look or now)).total_seconds()
-            values["age"] = AtLeast(watched)
+    def _next_rest(self, moment: float) -> float:
+        """Return the end of the rest that begins at *moment*; every stream has a beat of its own."""
+        rest = LONGEST_REST.total_seconds()
+        return moment + rest - (moment + zlib.crc32(self.config.key.encode()) % 100_000) % rest
+
+    def _count(self, now: datetime, facts: StreamFacts, anew: bool) -> Asking[StreamCounts]:
+        """Return what was added since the look before, at the first one what the stream remembers."""
+        before, key, contents = self._facts, self.config.key, self._contents
+        if before is None or self._watched is None:
+            if contents is None:
+                start = EntryId(int((now - self.keep).timestamp() * 1000), 0)
+                found = yield from recall(key, facts, start, self.fill)
+            else:
+                found = contents.found(facts), contents.reached
+            since, past = remembered(facts, *found, now)
+            return StreamCounts(now, since, now, past=past)
+        if contents is None or facts.added is not None:
+            gained, missed = yield from gain(key, before, facts, anew=anew)
         else:
-            watched = self._age(found.newest, now)
-            values["age"] = watched
-        if self.config.expect_every:
-            overdue = watched / self.config.expect_every.total_seconds()
-            values["overdue"] = overdue if found.newest != ORIGIN else AtLeast(overdue)
-        if found.oldest is not None:
-            values["retained"] = max(0.0, (now - found.oldest.at).total_seconds())
-        if found.added is not None:
-            values["capped"] = float(found.added > found.length)
-        return values | self._skew
+            ids = [entry.id for entry in contents.unjudged]
+            gained, missed = len(ids), anew or may_be_more(before, facts, max(ids, default=before.generated))
+        since = now if missed or self._since is None else self._since
+        return StreamCounts(now, since, self._watched, gained, anew=anew)
 
-    def _age(self, newest: EntryId, now: datetime) -> float:
-        """Return the newest entry's age; one from the future ages from when it was first seen."""
-        if self._newest is None or self._newest[0] != newest:
-            self._newest = newest, now
-        return max(0.0, (now - min(newest.at, self._newest[1])).total_seconds())
+    def _tell_skew(self, timestamp: str, facts: StreamFacts) -> Asking[Mapping[str, Held]]:
+        """Hold the newest entry's own time against that of its ID; it stays while there is no new entry."""
+        entries = self._contents.unjudged if self._contents is not None else []
+        changed = self._facts is None or self._facts.last != facts.last
+        if not entries and changed and facts.last is not None:
+            (reply,) = yield [("XREVRANGE", self.config.key, "+", "-", "COUNT", 1)]
+            entries = parse_entries(require(reply, f'stream "{self.config.key}"'))
+        if not entries:
+            return self._skew
+        stated = parse_timestamp(entries[-1].find(timestamp) or "")
+        return {"skew": None if stated is None else (entries[-1].id.at - stated).total_seconds()}
 
-    def _note_skew(self, found: Slice) -> None:
-        if self.config.timestamp and found.entries:
-            newest = found.entries[-1]
-            stated = parse_timestamp(newest.find(self.config.timestamp) or "")
-            skew = None if stated is None else (newest.id.at - stated).total_seconds()
-            self._skew = {"skew": skew}
+    def _note(self, now: datetime, facts: StreamFacts, since: datetime, anew: bool) -> None:
+        """Take note of *facts*, and since when all that was added was counted."""
+        before, newest = self._facts, facts.generated
+        if before is None or before.generated != newest:
+            self._newest_at = 0.0 if newest == ORIGIN else min(newest.ms / 1000, now.timestamp())
+        if anew and before is not None:
+            self._anew = {"made_anew": f"{rfc3339(now)}, when it stood at {before.generated}"}
+        self._first_look = self._first_look or now
+        self._watched = self._watched or now
+        self._cap = last_cap(self._cap, before, facts)
+        self._since, self._facts, self._gone = since, facts, False
 
-    def _inspect(self, entries: Iterable[Entry], since: datetime, now: datetime) -> dict[Series, Counted]:
-        """Count bad values and the variants of every declared field."""
-        bad: list[tuple[datetime, float]] = []
-        seen: dict[Series, list[tuple[datetime, float]]] = {}
-        for entry in entries:
-            at = min(entry.id.at, now)
-            objections: Counter[str] = Counter()
-            for name, check in self.config.fields.items():
-                text = entry.find(name)
-                if text is not None:
-                    seen.setdefault((f"value.{name}", self._variant(name, text)), []).append((at, 1.0))
-                    seen.setdefault((f"values.{name}", ""), []).append((at, 1.0))
-                if (objection := check.objection(text)) is not None:
-                    objections[name] += 1
-                    self._last_bad = {"id": str(entry.id), "field": name, "problem": objection}
-            if objections:
-                bad.append((at, 1.0))
-        counts = {("bad_values", ""): Counted(since, tuple(bad))}
-        for name in self.config.fields:
-            counts[f"values.{name}", ""] = Counted(since)
-        return counts | {series: Counted(since, tuple(steps)) for series, steps in seen.items()}
+    def _values(self, facts: StreamFacts, now: datetime) -> StreamValues:
+        """Return the measures; a stream that never held an entry is at least as old as it is watched."""
+        return StreamValues(
+            facts,
+            self._newest_at or (self._first_look or now).timestamp(),
+            is_capped(facts, self._cap),
+            self.config.expect_every,
+            must_be_read=self.config.expect_groups,
+            more=self._skew,
+        )
 
-    def _variant(self, name: str, text: str) -> str:
-        """Return under which name a value counts: its own if it is one of few, else that of its bucket."""
-        named = self._named.setdefault(name, set())
-        if text not in named and (len(named) == NAMED or len(text) > LONGEST_VALUE):
-            return f"(bucket {zlib.crc32(text.encode()) % BUCKETS})"
-        named.add(text)
-        return text or "(empty)"
+    def _evidence(self, facts: StreamFacts) -> StreamEvidence:
+        bad = self._contents.last_bad if self._contents is not None else None
+        return StreamEvidence(facts, {**self._anew, "last_bad_value": bad} if bad else self._anew)
+
+
+def share_out(streams: Sequence[Stream]) -> None:
+    """Let each of *streams* read so much at its first look that all together stay within bounds."""
+    for stream in streams:
+        stream.fill = min(FILL_MOST, max(FILL_LEAST, FILL_ALL // len(streams)))

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from watchdog.entries import ORIGIN, Entry, EntryId, parse_entries
+from watchdog.facts import StreamFacts
+from watchdog.signals.asking import about_stream
 from watchdog.signals.base import Command, Reply
-from watchdog.signals.replies import edge, integer, require, stream_info
+from watchdog.signals.replies import require
 from watchdog.units import EPOCH
 
 PAGE = 500
@@ -21,16 +23,15 @@ class Slice:
     """
     What one look at a stream brought.
 
-    *entries* are new, the oldest first. *oldest* is the ID of the oldest entry the stream keeps,
-    *newest* that of the newest it ever took in; *behind* says that more entries wait to be read.
+    *entries* are new, the oldest first; *behind* says that more of them wait to be read.
     """
 
     entries: tuple[Entry, ...]
-    length: int
-    added: int | None
-    oldest: EntryId | None
-    newest: EntryId
+    facts: StreamFacts
     behind: bool = False
+
+
+Reads = Generator[Sequence[Command], Sequence[Reply], Slice]
 
 
 def nothing_more(_: Entry) -> bool:
@@ -43,7 +44,8 @@ class StreamTail:
     A place in a stream, moving with what is read.
 
     *since* is the moment from which on every entry was seen, None before the first look: the
-    epoch where the stream still holds all it ever held.
+    epoch where the stream still holds all it ever held. *reached* is the oldest entry that the
+    first look read, None where that is the oldest the stream keeps.
     """
 
     def __init__(
@@ -65,74 +67,86 @@ class StreamTail:
         self.cursor: EntryId | None = None
         self.resume: EntryId | None = None  # where an earlier process had come to
         self.since: datetime | None = None
+        self.reached: EntryId | None = None
         self.gap = False  # between `resume` and what was read at first, entries may have gone unseen
         self._added: int | None = None
 
-    def read(self, now: datetime) -> Generator[Sequence[Command], Sequence[Reply], Slice]:
-        """Read what is new; at the first time, what the window needs."""
+    def read(self, now: datetime) -> Reads:
+        """Ask for the stream's facts and, in the same breath, for what is new."""
+        question = about_stream(self.stream)
+        replies = yield [question.command, self._next()]
+        facts = question.read(require(replies[0], f'stream "{self.stream}"'))
+        return (yield from self._take(now, facts, replies[1]))
+
+    def read_on(self, now: datetime, facts: StreamFacts) -> Reads:
+        """Ask for what is new in the stream of *facts*."""
+        (reply,) = yield [self._next()]
+        return (yield from self._take(now, facts, reply))
+
+    def _next(self) -> Command:
+        return self._backward("+") if self.cursor is None else self._forward(self.cursor)
+
+    def _forward(self, after: EntryId) -> Command:
+        return ("XRANGE", self.stream, f"({after}", "+", "COUNT", PAGE)
+
+    def _backward(self, end: str) -> Command:
+        return ("XREVRANGE", self.stream, end, "-", "COUNT", PAGE)
+
+    def _page(self, reply: Reply) -> list[Entry]:
+        return parse_entries(require(reply, f'stream "{self.stream}"'))
+
+    def _take(self, now: datetime, facts: StreamFacts, first: Reply) -> Reads:
+        """Go on from the *first* page: at the first time what the window needs, else what is new."""
         if self.cursor is None:
-            return (yield from self._fill(now))
-        replies = yield [("XINFO", "STREAM", self.stream), self._forward(self.cursor)]
-        info = stream_info(replies[0], self.stream)
-        newest = EntryId.parse(info["last-generated-id"])
-        added = integer(info.get("entries-added"))
-        if newest < self.cursor:  # made anew or restored: what it holds now was counted, or was never seen
-            self.cursor, self.since, self._added = newest, now, added
-            return Slice((), int(info["length"]), added, edge(info, "first-entry"), newest)
-        page = parse_entries(require(replies[1], f'stream "{self.stream}"'))
+            return (yield from self._fill(now, facts, self._page(first)))
+        return (yield from self._go_on(now, self.cursor, facts, self._page(first)))
+
+    def _go_on(self, now: datetime, cursor: EntryId, facts: StreamFacts, page: list[Entry]) -> Reads:
+        if facts.generated < cursor:  # made anew or restored: what it holds was counted, or was never seen
+            self.cursor, self.since, self._added = facts.generated, now, facts.added
+            return Slice((), facts)
         entries = list(page)
         pages = 1
         while len(page) == PAGE and pages < PAGES_A_LOOK:
-            replies = yield [self._forward(entries[-1].id)]
-            page = parse_entries(require(replies[0], f'stream "{self.stream}"'))
+            (reply,) = yield [self._forward(entries[-1].id)]
+            page = self._page(reply)
             entries += page
             pages += 1
         if entries:
             self.cursor = entries[-1].id
         behind = len(page) == PAGE
-        if added is not None and self._added is not None:
+        if facts.added is not None and self._added is not None:
             self._added += len(entries)
-            told = added + _later(entries, newest)
+            told = facts.added + _later(entries, facts.generated)
             if not behind and told != self._added:
                 self.since = now  # some came and went between two looks, or the stream was made anew
                 self._added = told
-        return Slice(tuple(entries), int(info["length"]), added, edge(info, "first-entry"), newest, behind)
+        return Slice(tuple(entries), facts, behind)
 
-    def _forward(self, after: EntryId) -> Command:
-        return ("XRANGE", self.stream, f"({after}", "+", "COUNT", PAGE)
-
-    def _fill(self, now: datetime) -> Generator[Sequence[Command], Sequence[Reply], Slice]:
+    def _fill(self, now: datetime, facts: StreamFacts, page: list[Entry]) -> Reads:
         start = now - self.keep
-        replies = yield [("XINFO", "STREAM", self.stream), self._backward("+")]
-        info = stream_info(replies[0], self.stream)
-        entries: list[Entry] = []  # newest first
-        satisfied = False
-        while True:
-            page = parse_entries(require(replies[0 if entries else 1], f'stream "{self.stream}"'))
-            entries += page
-            satisfied = satisfied or any(self.wanted(entry) for entry in page)
-            beginning = len(page) < PAGE
-            if beginning or len(entries) >= self.limit:
-                break
+        entries = list(page)  # newest first
+        satisfied = any(map(self.wanted, page))
+        while len(page) == PAGE and len(entries) < self.limit:
             last = entries[-1].id
             if last.at < start and (satisfied or (self.resume is not None and last <= self.resume)):
                 break
-            replies = yield [self._backward(f"({last}")]
-        added = integer(info.get("entries-added"))
-        newest = EntryId.parse(info["last-generated-id"])
+            (reply,) = yield [self._backward(f"({last}")]
+            page = self._page(reply)
+            entries += page
+            satisfied = satisfied or any(map(self.wanted, page))
+        beginning = len(page) < PAGE
+        newest, added = facts.generated, facts.added
         self._added = None if added is None else added + _later(entries, newest)
         whole = beginning and (newest == ORIGIN or (self._added is not None and self._added <= len(entries)))
         reached = entries[-1].id if entries else newest  # emptied: nothing came after the newest
-        deleted = EntryId.parse(info.get("max-deleted-entry-id", str(ORIGIN)))  # by XDEL, out of the midst
-        seen_from = max(reached, deleted).at
-        self.gap = self.resume is not None and self.resume < min(newest, max(reached, deleted))
-        self.since = EPOCH if whole else min(now, seen_from if beginning else max(start, seen_from))
+        self.reached = None if beginning else reached
+        seen = max(reached, facts.deleted or ORIGIN)  # what XDEL took out of the midst came before
+        self.gap = self.resume is not None and self.resume < min(newest, seen)
+        self.since = EPOCH if whole else min(now, seen.at if beginning else max(start, seen.at))
         self.cursor = max(newest, entries[0].id if entries else ORIGIN)
         entries.reverse()
-        return Slice(tuple(entries), int(info["length"]), added, edge(info, "first-entry"), newest)
-
-    def _backward(self, end: str) -> Command:
-        return ("XREVRANGE", self.stream, end, "-", "COUNT", PAGE)
+        return Slice(tuple(entries), facts)
 
 
 def _later(entries: Sequence[Entry], newest: EntryId) -> int:

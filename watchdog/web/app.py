@@ -15,11 +15,12 @@ from typing_extensions import TypedDict
 from watchdog.report import AlertBody, SignalBody, Snapshot, Status, alert_json, signal_json
 from watchdog.sidecar import Sidecar
 from watchdog.units import plain, rfc3339
-from watchdog.web.answers import answer, refused
+from watchdog.web.answers import answer, refused, streamed, takes_gzip
 from watchdog.web.api import api_routes
 from watchdog.web.calls import NOT_YET
-from watchdog.web.guard import HEALTH, Access, Guard, access_to
-from watchdog.web.metrics import CONTENT_TYPE, render
+from watchdog.web.exposition import CONTENT_TYPE
+from watchdog.web.guard import HEALTH, Access, Guard, access_to, is_loopback
+from watchdog.web.metrics import IN_OTHER_WORDS, pieces
 
 ROUTER_SAYS = {
     404: "there is nothing at this address (/api/v1/openapi.json has all there are)",
@@ -68,8 +69,17 @@ def _routes(sidecar: Sidecar) -> list[Route]:
             else PlainTextResponse(plain(f"not ready: {why}") + "\n", 503)
         )
 
-    async def metrics(_: Request) -> Response:
-        return Response(render(sidecar), headers={"content-type": CONTENT_TYPE})
+    async def metrics(request: Request) -> Response:
+        only = request.query_params.get("only")
+        if only is not None and only not in sidecar.config.compat:
+            known = ", ".join(sorted(sidecar.config.compat)) or "none, set compat in rules.yaml"
+            raise HTTPException(422, f"only: there are no such metrics (there are: {known})")
+        if request.method == "HEAD":
+            return Response(headers={"content-type": CONTENT_TYPE})
+        # Zipping takes as long as writing; only a network can be slower than that.
+        far = request.client is None or not is_loopback(request.client.host)
+        told = pieces(sidecar) if only is None else IN_OTHER_WORDS[only](sidecar)
+        return streamed(told, CONTENT_TYPE, zipped=far and takes_gzip(request))
 
     async def health(request: Request) -> Response:
         service = request.path_params["service"]

@@ -2,180 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from functools import lru_cache
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.utils import floatToGoString
 
 from watchdog import __version__
 from watchdog.alerts import State
-from watchdog.conditions import DEFAULT_WINDOW, find_measure
-from watchdog.model import AtLeast, Kind, Measure
 from watchdog.notifications import Reason
 from watchdog.pair import Role
-from watchdog.report import SignalReport, Snapshot, Status
-from watchdog.rules import KNOWN
+from watchdog.redisurl import parse_redis_url
+from watchdog.report import Snapshot, Status
 from watchdog.sidecar import SELF_TESTED, Sidecar
-from watchdog.signals import SIGNALS
-from watchdog.units import Unit, write_duration
+from watchdog.web.compat import REDIS_EXPORTER, exporter_pieces
+from watchdog.web.exposition import LINES, escape, head, in_pieces, labels, lines_of, number
+from watchdog.web.measures import signal_pieces
 from watchdog.web.views import counted
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-SUFFIX = {Unit.SECONDS: "_seconds", Unit.BYTES: "_bytes"}
-WRITTEN_AS = {"counter": ("_total", "counter"), "info": ("_info", "gauge")}
-"""What the text format adds to a family's name, and what it calls its type, where that differs."""
-GAUGES = (Kind.VALUE, Kind.WORD, Kind.RATIO, Kind.SHARE)
-OWN_KIND = "watchdog"
-"""The signal that is the sidecar itself; its name would stand twice in its measures' names."""
-FAMILY_LABEL = {"matches": "pattern", "body": "field", "constant_share": "field"}
-"""Under which label the variable part of ``matches.<name>`` and its like is exported."""
-IN_WINDOW = f"[{write_duration(DEFAULT_WINDOW)}]"
-"""How the name of a ratio over the default window ends."""
 
-
-def metric_name(kind: str, measure: str, found: Measure) -> str:
-    """Return the name under which *measure* of a signal is exported (SPEC §6), without ``_total``."""
-    family = measure.partition(".")[0]
-    if found.kind is Kind.COUNTER and family == "total":
-        return f"watchdog_{kind}"  # its own name is the suffix: watchdog_executions_total
-    if kind == OWN_KIND:
-        kind, family = "self", family.removeprefix("self_")
-    suffix = SUFFIX.get(found.unit, "")
-    return f"watchdog_{kind}_{family}" + ("" if family.endswith("_ratio") else suffix)
-
-
-def families(sidecar: Sidecar) -> Iterator[Metric]:
+def pieces(sidecar: Sidecar) -> Iterator[str]:
     """
-    Yield every family, from what the sidecar published last.
+    Yield the exposition piece by piece, each a few milliseconds' work at most, from what was published last.
 
-    An unknown value is an absent series and `watchdog_signal_known` 0.
+    What is published meanwhile is for the next one who asks. Some pieces are empty.
     """
-    now = sidecar.clock()
-    yield from own_metrics(sidecar, now)
-    yield from telling_metrics(sidecar, now)
+    now, latest = sidecar.clock(), sidecar.latest
+    for family in (*own_metrics(sidecar, now), *telling_metrics(sidecar, now)):
+        yield "".join(lines_of(family))
+    if latest is not None:
+        yield from signal_pieces(latest)
+        yield from alert_pieces(latest)
+        yield from status_pieces(latest, fresh=sidecar.fresh(now))
+        for name in sorted(sidecar.config.compat):
+            yield from IN_OTHER_WORDS[name](sidecar)
+
+
+def redis_exporter(sidecar: Sidecar) -> Iterator[str]:
+    """Yield, piece by piece, what redis_exporter would say of the streams that are watched, and no more."""
     if sidecar.latest is not None:
-        yield from signal_metrics(sidecar.latest)
-        yield from alert_metrics(sidecar.latest, fresh=sidecar.fresh(now))
+        servers = sidecar.config.servers.items()
+        urls = {name: parse_redis_url(server.url.get_secret_value()) for name, server in servers}
+        yield from exporter_pieces(sidecar.latest, {name: url.db for name, url in urls.items()})
+
+
+IN_OTHER_WORDS: Mapping[str, Callable[[Sidecar], Iterator[str]]] = {REDIS_EXPORTER: redis_exporter}
+"""What `compat` adds."""
 
 
 def render(sidecar: Sidecar) -> bytes:
-    """Return the exposition in Prometheus' text format."""
-    return "".join(line for family in families(sidecar) for line in lines_of(family)).encode()
-
-
-def lines_of(metric: Metric) -> Iterator[str]:
-    """
-    Yield the lines of one family, as prometheus_client's `generate_latest` writes them.
-
-    That one asks of every name of every sample whether it is valid, which takes most of its time;
-    ours are valid by construction.
-    """
-    suffix, type_ = WRITTEN_AS.get(metric.type, ("", metric.type))
-    name = metric.name + suffix
-    help_ = metric.documentation.replace("\\", "\\\\").replace("\n", "\\n")
-    yield f"# HELP {name} {help_}\n# TYPE {name} {type_}\n"
-    for sample in metric.samples:
-        labels = ",".join([f'{label}="{escape(text)}"' for label, text in sorted(sample.labels.items())])
-        shown = f"{sample.name}{{{labels}}}" if labels else sample.name
-        yield f"{shown} {floatToGoString(sample.value)}\n"  # type: ignore[no-untyped-call]
-
-
-@lru_cache(maxsize=16_384)
-def escape(text: str) -> str:
-    """Return *text* as a label's value is written."""
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-# ---- signals -----------------------------------------------------------------------------------
-
-
-def signal_metrics(snapshot: Snapshot) -> Iterator[Metric]:
-    """Yield a family for each measure, and whether each signal is known."""
-    known = GaugeMetricFamily("watchdog_signal_known", KNOWN.help)
-    gauges: dict[str, GaugeMetricFamily] = {}
-    counters: dict[str, CounterMetricFamily] = {}
-    for key, report in snapshot.signals.items():
-        labels = {"service": key.service, **key.labels}
-        measures = SIGNALS[key.kind].MEASURES
-        known.add_sample(known.name, {**labels, "signal": key.kind}, float(report.reading.known is True))
-        for name, total in report.totals.items():
-            if (measure := find_measure(name, measures)) is not None and measure.kind is Kind.COUNTER:
-                metric = metric_name(key.kind, name, measure)
-                family = counters.get(metric)
-                if family is None:
-                    family = counters[metric] = CounterMetricFamily(metric, measure.help)
-                family.add_sample(f"{metric}_total", {**labels, **part_label(name)}, total)
-        for name, found in _present(report):
-            measure = find_measure(name, measures)
-            if measure is not None and measure.kind in GAUGES:
-                metric = metric_name(key.kind, name, measure)
-                gauge = gauges.get(metric)
-                if gauge is None:
-                    gauge = gauges[metric] = GaugeMetricFamily(metric, measure.help)
-                _add_gauge(gauge, {**labels, **part_label(name)}, measure, found)
-    yield known
-    yield from gauges.values()
-    yield from counters.values()
-
-
-def _present(report: SignalReport) -> Iterator[tuple[str, float | str | AtLeast]]:
-    """Yield what has a value now: the measures of now, and ratios over the default window."""
-    if report.reading.trouble is not None:
-        return
-    ratios = {
-        name.removesuffix(IN_WINDOW): v for name, v in report.figures.items() if name.endswith(IN_WINDOW)
-    }
-    for name, found in {**report.values, **ratios}.items():
-        if found is not None:
-            yield name, found
-
-
-def part_label(measure: str) -> dict[str, str]:
-    """Return the label for the variable part of ``matches.<name>`` and its like."""
-    family, dot, part = measure.partition(".")
-    return {FAMILY_LABEL.get(family, "part"): part} if dot else {}
-
-
-def _add_gauge(
-    gauge: GaugeMetricFamily, labels: dict[str, str], measure: Measure, found: float | str | AtLeast
-) -> None:
-    if measure.kind is Kind.WORD:
-        for word in measure.words or (str(found),):
-            gauge.add_sample(
-                gauge.name, {**labels, gauge.name.rpartition("_")[2]: word}, float(word == found)
-            )
-    elif not isinstance(found, str):
-        gauge.add_sample(gauge.name, labels, found.number if isinstance(found, AtLeast) else found)
+    """Return the whole exposition at once."""
+    return "".join(pieces(sidecar)).encode()
 
 
 # ---- alerts and services -----------------------------------------------------------------------
 
 
-def alert_metrics(snapshot: Snapshot, *, fresh: bool) -> Iterator[Metric]:
-    """Yield the alerts that are not over, and every service's status: unknown if the look is not *fresh*."""
-    alerts = GaugeMetricFamily(
-        "watchdog_alerts", "Alerts by state", labels=["alertname", "service", "severity", "state"]
+def alert_pieces(snapshot: Snapshot) -> Iterator[str]:
+    """Yield how many alerts there are that are not over, by what they are, whose, and how they stand."""
+    name = "watchdog_alerts"
+    counts: Counter[tuple[str, str, str, str]] = Counter()
+    for start in range(0, len(snapshot.notices), LINES):
+        some = [notice.alert for notice in snapshot.notices[start : start + LINES]]
+        counts.update((a.name, a.service, a.severity, a.state) for a in some if a.state is not State.RESOLVED)
+        yield ""
+    yield head(name, "gauge", "Alerts by state")
+    names = ("alertname", "service", "severity", "state")
+    yield from in_pieces(
+        f"{name}{{{labels(zip(names, map(escape, ticket), strict=True))}}} {number(count)}\n"
+        for ticket, count in counts.items()
     )
-    counts: dict[tuple[str, str, str, str], int] = {}
-    for notice in snapshot.notices:
-        alert = notice.alert
-        if alert.state is not State.RESOLVED:
-            ticket = (alert.name, alert.service, str(alert.severity), str(alert.state))
-            counts[ticket] = counts.get(ticket, 0) + 1
-    for labels, count in counts.items():
-        alerts.add_metric(list(labels), count)
-    yield alerts
-    statuses = GaugeMetricFamily(
-        "watchdog_service_status", "1 for the status a service has", labels=["service", "status"]
+
+
+def status_pieces(snapshot: Snapshot, *, fresh: bool) -> Iterator[str]:
+    """Yield every service's status: unknown if the look is not *fresh*."""
+    name = "watchdog_service_status"
+    yield head(name, "gauge", "1 for the status a service has")
+    yield from in_pieces(
+        f'{name}{{service="{escape(service)}",status="{possible}"}} '
+        f"{float(possible is (status if fresh else Status.UNKNOWN))}\n"
+        for service, status in snapshot.services.items()
+        for possible in Status
     )
-    for service, status in snapshot.services.items():
-        for possible in Status:
-            statuses.add_metric(
-                [service, str(possible)], float(possible is (status if fresh else Status.UNKNOWN))
-            )
-    yield statuses
 
 
 # ---- the sidecar itself ------------------------------------------------------------------------

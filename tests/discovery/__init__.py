@@ -1,0 +1,1 @@
+"""Discovery: patterns, the roster, the scout on real servers, the file."""

@@ -1,0 +1,24 @@
+"""
+How Python's garbage collector is told that most of what we hold is there to stay.
+
+Signals, rules and readings live as long as the process, by the hundred thousand. Going over them at
+every full collection took up to half of a tick's time (docs/benchmarks.md); what does end with a tick is
+nearly all freed by its reference count.
+"""
+
+from __future__ import annotations
+
+import gc
+
+YOUNG, MIDDLE, OLD = 10_000, 20, 500
+"""New objects before a small collection, small ones before a middle one, middle ones before a full one."""
+
+
+def collect_seldom() -> None:
+    """Collect what is new less often, and all there is hardly ever."""
+    gc.set_threshold(YOUNG, MIDDLE, OLD)
+
+
+def keep_for_good() -> None:
+    """Take what is there now out of every later collection."""
+    gc.freeze()
