@@ -162,16 +162,13 @@ LOG = "  a:\n    log: {path: %s}\n"
 def test_bad_sources_are_unknown_and_never_ok(
     server: EmbeddedServer, client: redis.Redis, tmp_path: Path
 ) -> None:
-    """A key of the wrong type, a missing stream, a missing log, a NULL lag: status 3, a sentence each."""
+    """A key of the wrong type, a missing stream, a missing log: status 3, a sentence each."""
     client.hset("hash", "a", "b")
-    entries = [client.xadd("s", {"a": "b"}) for _ in range(3)]
-    client.xgroup_create("s", "g", id=entries[1])  # in the middle: Redis cannot count from there
     services = {
         "wrong type": ("  a:\n    heartbeat: {key: hash}\n", 'heartbeat "hash" holds a hash, not a string'),
         "missing stream": ("  a:\n    stream: {key: none}\n", 'stream "none" does not exist'),
         "missing log": (LOG % "/no/such.log", "/no/such.log: No such file or directory"),
         "no glob match": (LOG % f"{tmp_path}/*.none", f"no file matches {tmp_path}/*.none"),
-        "NULL lag": ("  a:\n    consumes: {stream: s, group: g}\n", None),
     }
     for name, (service, trouble) in services.items():
         ran = watchdog(
@@ -180,7 +177,20 @@ def test_bad_sources_are_unknown_and_never_ok(
         (signal,) = ran.json["services"]["a"]["signals"]
         assert (name, ran.status, ran.json["status"], signal["status"]) == (name, 3, "unknown", "unknown")
         assert signal.get("trouble") == trouble
-    assert signal["values"]["lag"] is None
+
+
+def test_what_redis_cannot_count_is_counted(
+    server: EmbeddedServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    """A group made in the middle of a stream: its lag is NULL, and one entry waits."""
+    entries = [client.xadd("s", {"a": "b"}) for _ in range(3)]
+    client.xgroup_create("s", "g", id=entries[1])
+    rules = write(tmp_path / "r", server.url, "  a:\n    consumes: {stream: s, group: g}\n")
+    ran = watchdog("audit", "--rules", str(rules), "--format", "json")
+    (signal,) = ran.json["services"]["a"]["signals"]
+    assert (ran.status, signal["status"]) == (0, "ok")
+    assert (signal["values"]["lag"], signal["values"]["provenance"]) == (1, "counted")
+    assert signal["evidence"]["redis_lag"] == "NULL"
 
 
 def test_an_unreadable_log_is_unknown(server: EmbeddedServer, client: redis.Redis, tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_the_metrics_are_what_promtool_accepts(
     """Names, units and types; an unknown value is absent, and said to be unknown."""
     working.xadd("in", {"a": "b"})
     working.xdel("in", working.xadd("in", {"a": "b"}))
+    working.set("beat", "no time at all", ex=30)
     sidecar = run(write())
     until(sidecar.ready)
     text = sidecar.get("/metrics").text
@@ -125,10 +126,11 @@ def test_the_metrics_are_what_promtool_accepts(
     assert (linted.returncode, linted.stdout, linted.stderr) == (0, "", "")
     lines = text.splitlines()
     assert 'watchdog_heartbeat_present{key="beat",service="trainer"} 1.0' in lines
-    assert 'watchdog_service_status{service="trainer",status="ok"} 1.0' in lines
+    assert 'watchdog_signal_known{key="beat",service="trainer",signal="heartbeat"} 0.0' in lines
+    assert not any(line.startswith("watchdog_heartbeat_age_seconds{") for line in lines)
+    assert 'watchdog_service_status{service="trainer",status="unknown"} 1.0' in lines
     assert 'watchdog_executions_offered_total{service="execution",stream="out"} 0.0' in lines  # from now on
-    assert 'watchdog_signal_known{group="g",service="execution",signal="consumes",stream="in"} 0.0' in lines
-    assert not any(line.startswith("watchdog_consumes_lag{") for line in lines)
+    assert 'watchdog_consumes_lag{group="g",service="execution",stream="in"} 1.0' in lines  # Redis says NULL
     assert any(line.startswith("watchdog_executions_age_seconds{") for line in lines)
     assert 'watchdog_consumes_verdict{group="g",service="execution",stream="in",verdict="ok"} 1.0' in lines
     assert "watchdog_ready 1.0" in lines
