@@ -23,7 +23,12 @@ from watchdog.signals.replies import require
 from watchdog.verdicts import Verdict, changes_at, diagnose
 
 BUSY, RESTING = 60.0, 300.0
-"""How many seconds go by between two looks at consumers: while something waits or is pending, and else."""
+"""
+How many seconds go by between two looks at consumers: while something waits or is pending, and else.
+
+The pause is doubled with every look that brings nothing new: what has been pending for days is no news.
+"""
+MOST_UNCHANGED = 3
 KEPT_FOR = 300.0
 """What the next process should know is renewed no more often, in seconds."""
 
@@ -73,6 +78,7 @@ class Consumes(RestingSignal[ConsumesConfig]):
         self._verdict: Verdict | None = None
         self._absent: Mapping[str, str] | None = None
         self._slow_at = 0.0
+        self._unchanged = 0  # looks at consumers in a row that brought nothing new
         self._offset = zlib.crc32(str(key.labels).encode())  # so that not all ask the slow questions at once
         self._kept: Mapping[str, str] = {}
         self._kept_at = 0.0
@@ -126,10 +132,13 @@ class Consumes(RestingSignal[ConsumesConfig]):
             return self._missing({"missing": "it went away while it was looked at"}, now)
         look = self._look = look_on(before, place, found, now)
         self._place = self._absent = None
-        self._rest(look, at)
         verdict, said = diagnose(look, at), self._verdict
         self._verdict = verdict
-        if heard and before is not None and verdict is said and look.says_the_same(before):
+        same = before is not None and verdict is said and look.says_the_same(before)
+        if slow or not same:
+            self._unchanged = min(MOST_UNCHANGED, self._unchanged + 1) if same else 0
+        self._rest(look, at)
+        if same and heard:
             return None
         values = GroupValues(look, verdict)
         evidence = GroupEvidence(look, self.config.stream, self.config.group)
@@ -137,7 +146,8 @@ class Consumes(RestingSignal[ConsumesConfig]):
 
     def _rest(self, look: GroupLook, at: float) -> None:
         """Find out when to look again although nothing happens."""
-        every = BUSY if look.waiting != 0 or look.group.pending else RESTING
+        busy = look.waiting != 0 or look.group.pending
+        every = min(RESTING, BUSY * 2**self._unchanged) if busy else RESTING
         last = look.holders.at
         self._slow_at = last + every - (last + self._offset) % every
         counting = look.provenance is Provenance.AT_LEAST and look.stream.added is not None
