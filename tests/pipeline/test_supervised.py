@@ -19,7 +19,7 @@ import pytest
 
 from watchdog.demo.server import EmbeddedServer, free_port, start_server
 from watchdog.demo.supervisor import Supervisor, SupervisorError, build_pipeline
-from watchdog.pipeline import SERVICES, names
+from watchdog.pipeline import PORTS, names
 from watchdog.pipeline.messages import body
 from watchdog.pipeline.runtime import connect
 
@@ -122,7 +122,7 @@ async def test_a_healthy_pipeline(directory: Path, server: EmbeddedServer, redis
         skipped = supervisor.logs["intent_bridge"].read_text()
         assert "Skip flat SELL: True" in skipped
         assert re.search(r"- INFO - Skip flat SELL \w+: no position", skipped)
-        for service in SERVICES:
+        for service in PORTS:
             assert health(supervisor, service)["service"] == service
             assert health(supervisor, service)["last_execution"] is not None
             lines = supervisor.logs[service].read_text().splitlines()
@@ -219,7 +219,7 @@ async def test_the_pipeline_survives_its_redis(directory: Path) -> None:
             with start_server(port=first.port) as second:
                 client = connect_to(second)
                 await eventually(lambda: fills(client) >= 2, "orders are filled again")
-                states = [supervisor.unit_state(service) for service in SERVICES]
+                states = [supervisor.unit_state(service) for service in PORTS]
                 assert [(state["ActiveState"], state["NRestarts"]) for state in states] == [
                     ("active", "0")
                 ] * 6

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 from redis.crc import key_slot
 
@@ -24,6 +26,7 @@ from watchdog.model import Reading
 from watchdog.signals.base import Refused
 from watchdog.signals.nodes import Away, OfNodes
 from watchdog.wire import Batch, Wire, open_wire
+from watchdog.wire.slots import key_slot as slot_of
 
 NOW = datetime(2026, 2, 19, 1, 50, 25, tzinfo=UTC)
 INFO = Batch([("INFO",)])
@@ -329,3 +332,9 @@ async def test_a_command_that_is_refused(three: Cluster) -> None:
     async with wired(three.url) as wire:
         replies = await wire.ask(Batch([("XLEN", streams(three)[0]), ("XINFO", "GROUPS", "none")]))
     assert (replies[0], type(replies[1])) == (0, Refused)
+
+
+@given(st.lists(st.sampled_from([b"{", b"}", b"a", b":", b"\xff"]), max_size=9).map(b"".join))
+def test_our_slots_are_those_of_redis_py(key: bytes) -> None:
+    """Braces or none, closed or not, empty or twice."""
+    assert key_slot(key) == slot_of(key)

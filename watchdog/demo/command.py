@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
+import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -19,8 +21,7 @@ from watchdog.demo.run import run_demo
 from watchdog.demo.server import ServerError
 from watchdog.demo.supervisor import SupervisorError
 from watchdog.errors import WatchdogError
-from watchdog.pipeline import SERVICES
-from watchdog.pipeline import run as run_service
+from watchdog.pipeline import PORTS
 from watchdog.terminal import fail, structured_logs
 from watchdog.units import parse_duration, plain
 
@@ -119,7 +120,7 @@ async def until_stopped(work: Coroutine[Any, Any, T]) -> T | None:
 
 
 def pipeline_command(
-    service: Annotated[str, typer.Argument(help=f"one of {', '.join(SERVICES)}")],
+    service: Annotated[str, typer.Argument(help=f"one of {', '.join(PORTS)}")],
     redis: Annotated[str, typer.Option("--redis", help="the Redis to work on")] = "redis://127.0.0.1:6379/0",
     env: Annotated[Path | None, typer.Option("--env", help="the service's settings, KEY=VALUE lines")] = None,
     log: Annotated[Path | None, typer.Option("--log", help="the service's log file")] = None,
@@ -128,6 +129,9 @@ def pipeline_command(
     ] = None,
 ) -> None:
     """Run one service of the reference pipeline."""
-    if service not in SERVICES:
-        raise fail(f'there is no service "{service}" ({suggest(service, SERVICES)})', 2)
-    raise typer.Exit(run_service(service, redis_url=redis, env_file=env, log_file=log, port=port))
+    if service not in PORTS:
+        raise fail(f'there is no service "{service}" ({suggest(service, PORTS)})', 2)
+    given = {"--redis": redis, "--env": env, "--log": log, "--port": port}
+    options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    program = [sys.executable, "-m", "watchdog.pipeline", service, *options]
+    os.execv(sys.executable, program)  # noqa: S606 - it is a program of its own

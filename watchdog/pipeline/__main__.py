@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from watchdog.pipeline import SERVICES, run
+from watchdog.pipeline.start import SERVICES, run
 
 
 def main() -> int:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from array import array
+from binascii import crc_hqx
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from watchdog.redisurl import Node
 from watchdog.signals.base import Command, Reply
 from watchdog.signals.replies import text
 
+SLOTS = 16_384
 NOBODY = 0xFFFF
 KEY_AT = {"XINFO": 2, "EVAL": 3}
 """Where a command has its key, if not right after its name."""
+
+
+def key_slot(key: bytes) -> int:
+    """
+    Return the slot of *key*: its CRC16, or that of what stands between its first braces (cluster-spec).
+
+    Our own lines: loading redis-py for its ones would take as much memory as a thousand streams.
+    """
+    start = key.find(b"{")
+    end = key.find(b"}", start + 1)
+    if start >= 0 and end > start + 1:
+        key = key[start + 1 : end]
+    return crc_hqx(key, 0) % SLOTS
 
 
 class Goal(Enum):
@@ -56,7 +69,7 @@ class SlotMap:
 def read_slots(reply: Reply, asked: Node) -> SlotMap:
     """Read what *asked* answers to CLUSTER SLOTS; a node without a name is the one that was asked."""
     masters: dict[Node, int] = {}
-    slots = array("H", [NOBODY]) * REDIS_CLUSTER_HASH_SLOTS
+    slots = array("H", [NOBODY]) * SLOTS
     for first, last, master, *_ in sorted(reply, key=lambda row: int(row[0])):
         host = text(master[0] or b"")
         node = Node(asked.host if host in ("", "?") else host, int(master[1]))
