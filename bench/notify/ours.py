@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from bench.notify.child import Child, running, serve
 from bench.poll import forget_peak, peak_rss
 from watchdog.clock import utc_now
 from watchdog.config import load
+from watchdog.garbage import collect_seldom, keep_for_good
 from watchdog.model import Reading, SignalKey
 from watchdog.reader import down
 from watchdog.rules import ZERO
@@ -127,7 +127,8 @@ class Served:
         self.flags = [signal.key for signal in signals if signal.key.kind == "flag"]
         self.is_set: set[SignalKey] = set()
         self.receivers = tuple(config.receivers)
-        gc.freeze()  # as `watchdog run` does
+        collect_seldom()  # as `watchdog run` does
+        keep_for_good()
         self.sidecar.outbox.start()
 
     async def look(self, asked: Sequence[Sequence[Signal[Any]]], now: datetime) -> list[Reading]:

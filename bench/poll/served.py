@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import statistics
 import sys
 import time
@@ -19,6 +18,7 @@ from bench.poll.streams import GROUPS
 from watchdog.clock import utc_now
 from watchdog.config import load
 from watchdog.demo.server import HOST
+from watchdog.garbage import collect_seldom, keep_for_good
 from watchdog.sidecar import Sidecar
 from watchdog.state import StateFile
 from watchdog.terminal import quiet_logs
@@ -98,7 +98,8 @@ class Served:
         self.sidecar = Sidecar(self.config, utc_now, state)
         if patient:
             self.sidecar._patience = PATIENCE
-        gc.freeze()  # as `watchdog run` does
+        collect_seldom()  # as `watchdog run` does
+        keep_for_good()
         return clock.spent()
 
     async def do_tick(self) -> Answer:
