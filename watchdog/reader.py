@@ -38,13 +38,13 @@ from watchdog.signals.nodes import Away
 from watchdog.signals.redis import RedisServer, away
 from watchdog.wire import Batch, Wire
 
-BATCH = 250
-"""Commands a batch; 200–500 is where more stops helping."""
+BATCH = 125
+"""Commands a batch: more spares us little, and another client of Redis waits for two of them."""
 LONGEST_HOLD = 0.005
 """How many seconds of work on replies go by before others on the loop get their turn."""
 SOURCE = "redis"
 PING = Batch([("PING",)])
-AHEAD = 2
+AHEAD = 1
 """So many batches are asked for before their answers are needed."""
 NO_PRINT = 0
 PINGS_OF_REST = 100

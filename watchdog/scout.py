@@ -10,7 +10,7 @@ the next node.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -128,11 +128,6 @@ class Scout:
             tuple(spec for one in found for spec in one.added),
             tuple(key for one in found for key in one.gone),
         )
-
-    def noticed(self, stream: str, groups: Collection[str], now: datetime) -> Discovered:
-        """Take note that a look at *stream* saw these groups, and no others."""
-        self._add(self.roster.noticed(stream, groups, now))
-        return self._told()
 
     def memory(self) -> Mapping[str, Any]:
         """Return what the next process should know, by key; it changes only with `roster.version`."""

@@ -18,6 +18,7 @@ import bench.poll
 from bench.notify.child import BenchError
 from bench.poll.bystanders import measure_hurt, measure_patience
 from bench.poll.measures import (
+    PAGES,
     Plan,
     measure_distance,
     measure_growth,
@@ -82,7 +83,9 @@ def rtt(size: Size, plan: Plan) -> Iterator[str]:
 
 def metrics(size: Size, plan: Plan) -> Iterator[str]:
     """/metrics beside a scrape."""
-    yield from metrics_table([measure_metrics(plan, streams) for streams in size.metrics])
+    yield from metrics_table(
+        [measure_metrics(plan, streams, page) for streams in size.metrics for page in PAGES]
+    )
 
 
 def hurt(size: Size, plan: Plan) -> Iterator[str]:

@@ -218,17 +218,22 @@ class Rendered:
     gaps: list[float] = field(default_factory=list)
     tick_gaps: list[float] = field(default_factory=list)
     sizes: tuple[int, int] = (0, 0)
+    page: str = ""
 
 
-def measure_metrics(plan: Plan, streams: int) -> Rendered:
+PAGES = ("", "?only=redis_exporter")
+"""All we export, and what both do."""
+
+
+def measure_metrics(plan: Plan, streams: int, page: str) -> Rendered:
     """Scrape both sides in turns, after every tick, for the same series with the same numbers."""
-    found = Rendered(streams)
+    found = Rendered(streams, page=page)
     with (
         running_world(streams) as world,
         begun(plan, world, world.server.url, None, COMPAT) as ours,
         running_exporter(world.server.url, streams) as peer,
     ):
-        url = ours.serve()
+        url = ours.serve() + page
         for turn in range(-1, plan.runs):  # the first scrape of each makes what lasts, and does not count
             world.move(turn)
             ours.longest_gap()

@@ -88,11 +88,15 @@ def metrics_table(found: Iterable[Rendered]) -> Iterator[str]:
         theirs, ours = (column(costs, statistics.median) for costs in (one.theirs, one.ours))
         for what, cost, peer, size, gap in (
             (f"redis_exporter: {one.series:,} series", theirs, None, one.sizes[0], "–"),
-            ("/metrics, the same among others", ours, theirs, one.sizes[1], _seconds(max(one.gaps))),
+            (_page(one.page), ours, theirs, one.sizes[1], _seconds(max(one.gaps))),
         ):
             wall, cpu, *_ = _cells(cost, peer)
             yield f"| {one.streams:,} | {what} | {wall} | {cpu} | {_megabytes(size)} | {gap} |"
         yield f"| {one.streams:,} | the tick before it | – | – | – | {_seconds(max(one.tick_gaps))} |"
+
+
+def _page(page: str) -> str:
+    return f"/metrics{page}, the same" if page else "/metrics, the same among others"
 
 
 def hurt_table(found: Hurt) -> Iterator[str]:

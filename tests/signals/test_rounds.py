@@ -11,7 +11,7 @@ import pytest
 from tests.drawn import T0
 from watchdog.errors import CollectError, SourceDownError
 from watchdog.model import Labels, Reading, SignalKey
-from watchdog.reader import LONGEST_PAUSE, RedisReader, Round
+from watchdog.reader import BATCH, LONGEST_PAUSE, RedisReader, Round
 from watchdog.signals.base import LONGEST_REST, NextLook, Question, Refused, RestingSignal, SignalConfig
 from watchdog.signals.redis import RedisConfig, RedisServer
 from watchdog.wire import Batch
@@ -196,7 +196,7 @@ async def test_a_thousand_questions_go_in_a_few_batches() -> None:
     found = await watching.look()
     assert found == {f"{i} {n}": [str(i).encode()] for i in range(1_000) for n in range(2)}
     assert len(wire.asked) == 1_000
-    assert [len(page.batch) for page in watching.round.pages] == [250] * 4
+    assert [len(page.batch) for page in watching.round.pages] == [BATCH] * (1_000 // BATCH)
 
 
 async def test_a_slow_server_is_left_alone() -> None:

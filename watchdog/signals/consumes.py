@@ -16,7 +16,7 @@ from watchdog.entries import EntryId
 from watchdog.facts import ConsumerFacts
 from watchdog.groups import Found, GroupLook, look_on
 from watchdog.model import Counted, Labels, Measure, Reading, Series, SignalKey, counter, seconds, value, word
-from watchdog.signals.asking import about_groups, about_stream, consumer_facts
+from watchdog.signals.asking import about_consumers, about_groups, about_stream
 from watchdog.signals.base import LONGEST_REST, NextLook, Question, Refused, RestingSignal, SignalConfig
 from watchdog.signals.inquiry import Facts, Inquiry, nothing_open
 from watchdog.signals.replies import require
@@ -91,7 +91,7 @@ class Consumes(RestingSignal[ConsumesConfig]):
     @each_consumer.setter
     def each_consumer(self, wanted: bool) -> None:
         stream, group = self.config.stream, self.config.group
-        each = (Question(("XINFO", "CONSUMERS", stream, group), consumer_facts),) if wanted else ()
+        each = (about_consumers(stream, group),) if wanted else ()
         self.questions = _questions(stream) + each
 
     def memory(self) -> Mapping[str, Any]:
