@@ -105,12 +105,13 @@ class Findings:
 
 
 def place_of(detail: ErrorDetails) -> Path:
-    """Return the keys and indices of pydantic's location, without empty ones and the types it tried."""
+    """Return the keys and indices of pydantic's location, without types it tried and empty server names."""
     types = ("timedelta", "float", "str", "bool", "int")
     return tuple(
         part
         for part in detail["loc"]
-        if isinstance(part, int) or not (not part or "[" in part or part in types)
+        if isinstance(part, int)
+        or not ("[" in part or part in types or (not part and len(detail["loc"]) > 1))
     )
 
 
