@@ -162,7 +162,8 @@ class Courier:
             await self._until(self._rests_until)
         elif (letter := self._claim()) is not None:
             self._office.commit()  # how it was claimed, and merged for that, is kept before it is sent
-            await self._attempt(letter, gate, client)
+            if gate.open(self.name):  # a disk can take longer than the lease lasts
+                await self._attempt(letter, gate, client)
         else:
             await self._until(self.lane.next_ready())
 

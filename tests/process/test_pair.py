@@ -58,6 +58,7 @@ class Inbox:
     refuses: set[str] = field(default_factory=set)
     taken: list[tuple[str, str, str]] = field(default_factory=list)
     turned_away: list[str] = field(default_factory=list)
+    patience: str = "0"
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, request: Request) -> Response:
@@ -65,7 +66,7 @@ class Inbox:
         with self.lock:
             if who in self.refuses:
                 self.turned_away.append(who)
-                return Response(status=503)
+                return Response(status=503, headers={"Retry-After": self.patience})
             self.taken += [
                 (who, alert["status"], f"{alert['labels']['alertname']} {alert['labels']['service']}")
                 for alert in body["alerts"]
@@ -199,7 +200,7 @@ def test_a_holder_that_was_paused_does_not_send_on_a_lapsed_lease(
 ) -> None:
     """It has something to send the moment it wakes up; the other has told it meanwhile."""
     a, b = start("a"), start("b")
-    inbox.refuses = {"a"}
+    inbox.refuses, inbox.patience = {"a"}, str(round(TTL))  # stopped between two attempts, not in one
     client.delete("one")
     until(lambda: inbox.turned_away and waiting(a) == waiting(b) == 1)
     a.process.send_signal(signal.SIGSTOP)
