@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from watchdog.errors import CollectError
 from watchdog.model import AtLeast, Counted, Reading, SignalKey, Value
-from watchdog.signals.unit import Unit, UnitConfig, exit_name, parse_time, show
+from watchdog.signals.unit import PROPERTIES, Unit, UnitConfig, exit_name
+from watchdog.systemctl import parse_time, show
 
 NOW = datetime(2026, 2, 19, 1, 50, 25, tzinfo=UTC)
 SERVICE = "quantum-rl-trainer.service"
@@ -292,7 +293,7 @@ def test_systemctl_hangs(systemctl: FakeSystemctl) -> None:
     """A systemd that does not answer holds nobody up."""
     systemctl.runs("exec tail -f /dev/null")
     with pytest.raises(CollectError, match="gave no answer within 200ms"):
-        show(SERVICE, user=False, patience=timedelta(milliseconds=200))
+        show([SERVICE], PROPERTIES, user=False, patience=timedelta(milliseconds=200))
 
 
 TIMES = {

@@ -7,13 +7,10 @@ restart counter tells, and where somebody reset that, the start itself does.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal as signals
-import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from pydantic import Field, model_validator
@@ -34,9 +31,8 @@ from watchdog.model import (
     word,
 )
 from watchdog.signals.base import LocalSignal, SignalConfig
-from watchdog.units import show_duration
+from watchdog.systemctl import NEVER, Properties, parse_time, show
 
-PATIENCE = timedelta(seconds=5)
 PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,ActiveEnterTimestamp,"
     "UnitFileState,LastTriggerUSec,InvocationID,TriggeredBy"
@@ -49,7 +45,6 @@ UNLOADABLE = ("not-found", "bad-setting", "error", "masked")
 BY_SIGNAL = ("signal", "core-dump", "watchdog", "oom-kill")
 """Results for which the exit status is the number of the signal that ended the process."""
 START = ("ActiveEnterTimestamp", "InvocationID")
-NEVER = ("", "n/a", "0")
 
 _STATES = """
 active reloading refreshing inactive failed maintenance not-found bad-setting error masked
@@ -71,9 +66,6 @@ NUMA_POLICY CREDENTIALS
 """
 EXIT_NAMES = dict(enumerate(_EXITS_FROM_200.split(), start=200))
 """How systemd names the exit statuses by which it says why it could not even start the program."""
-_DATE = re.compile(r"(?:[A-Z][a-z]{2} )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC")
-
-Properties = Mapping[str, str]
 
 
 class UnitConfig(SignalConfig):
@@ -131,7 +123,7 @@ class Unit(LocalSignal[UnitConfig]):
     def look_here(self, now: datetime) -> Reading:
         """Ask systemctl once."""
         config = self.config
-        told = parse_show(show(config.name, user=config.user))
+        (told,) = show([config.name], PROPERTIES, user=config.user)
         if "ActiveState" not in told:
             raise CollectError(f"systemctl show {config.name} does not tell its state")
         values = values_of(told, config, now)
@@ -144,43 +136,6 @@ class Unit(LocalSignal[UnitConfig]):
         self._before = {**told, **known}
         counted = Counted(self._first_look, ((now, float(gained)),) if gained else ())
         return Reading(self.key, now, values, {("restarts", ""): counted}, evidence(told))
-
-
-def show(name: str, *, user: bool, patience: timedelta = PATIENCE) -> str:
-    """Return what ``systemctl show`` prints for the unit; raise CollectError if it cannot tell."""
-    systemctl = shutil.which("systemctl")
-    if systemctl is None:
-        raise CollectError("there is no systemctl here, so nothing can tell the unit's state")
-    argv = [systemctl, *(["--user"] if user else []), "show", "-p", PROPERTIES, "--", name]
-    environment = {**os.environ, "TZ": "UTC", "LC_ALL": "C", "SYSTEMD_COLORS": "0"}
-    try:
-        done = subprocess.run(  # noqa: S603 - the name is checked when the file is read
-            argv, capture_output=True, timeout=patience.total_seconds(), env=environment, check=False
-        )
-    except subprocess.TimeoutExpired:
-        waited = show_duration(patience.total_seconds())
-        raise CollectError(f"systemctl show {name} gave no answer within {waited}") from None
-    except OSError as exc:
-        raise CollectError(f"systemctl cannot be run: {exc.strerror}") from exc
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"]
-        raise CollectError(f"systemctl show {name} failed: {said[0]}")
-    return done.stdout.decode(errors="replace")
-
-
-def parse_show(output: str) -> Properties:
-    """Return the properties that ``systemctl show`` printed."""
-    return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
-
-
-def parse_time(text: str) -> datetime | None:
-    """Return the moment systemctl printed with TZ=UTC, or None where it printed that there is none."""
-    if text in NEVER:
-        return None
-    found = _DATE.fullmatch(text)
-    if found is None:
-        raise CollectError(f'systemctl printed a time that cannot be read: "{text}"')
-    return datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
 
 
 def state_of(told: Properties) -> str:
