@@ -81,7 +81,7 @@ class Workers:
                 start_new_session=True,
             )
         self._running.append(process)
-        until(lambda: process.poll() is not None or self.readers() - known)
+        until(lambda: process.poll() is not None or (self.readers() - known and self.own_group()))
         assert process.poll() is None, self.log.read_text()
 
     def kill(self) -> None:
@@ -122,9 +122,12 @@ class Workers:
         return group["last-delivered-id"] == info["last-generated-id"], group["pending"]
 
     def own_group(self) -> dict[str, Any]:
-        """Return Redis' own row about the group."""
-        groups = self.redis.xinfo_groups(self.library.stream)
-        return next(group for group in groups if group["name"].decode() == self.library.group)
+        """Return Redis' own row about the group; a library may try to read before it made one."""
+        try:
+            groups = self.redis.xinfo_groups(self.library.stream)
+        except redis.ResponseError:
+            return {}
+        return next((group for group in groups if group["name"].decode() == self.library.group), {})
 
     def settle(self, pending: int = 0) -> None:
         """Return once everything was delivered and exactly *pending* entries are left."""
