@@ -111,7 +111,8 @@ class Sidecar:
         """Look once, decide once, tell whoever has to know."""
         readings = await look(self.sources, now, self._patience)
         self._take_found()
-        self.history = self.history.add([*readings, *self._own_readings(now)])
+        mine = (found for found in readings if found.signal in self.fleet.signals)  # one may be gone by now
+        self.history = self.history.add([*mine, *self._own_readings(now)])
         self._note_failures()
         before = self.alerts
         self.alerts = self.judge.judge(self.history, before, now, owed(self.receipts))

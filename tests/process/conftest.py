@@ -65,16 +65,17 @@ class Running:
     def __init__(self, rules: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "watchdog", "run", "--rules", str(rules)),
-                *("--listen", f"127.0.0.1:{self.port}", *arguments),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **(environment or {})},
-        )
+        self._printed = [rules.with_name(f"{self.port}.{what}") for what in ("out", "err")]
+        with self._printed[0].open("w") as out, self._printed[1].open("w") as err:  # a pipe would fill up
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "watchdog", "run", "--rules", str(rules)),
+                    *("--listen", f"127.0.0.1:{self.port}", *arguments),
+                ],
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **(environment or {})},
+            )
 
     def get(self, path: str) -> httpx.Response:
         """Ask the sidecar; it must be up."""
@@ -85,15 +86,26 @@ class Running:
         try:
             return self.get("/-/ready").status_code == 200
         except httpx.TransportError:
-            assert self.process.poll() is None, self.process.communicate()[1]
+            assert self.process.poll() is None, self.said()[1]
             return False
+
+    def said(self) -> tuple[str, str]:
+        """Return what it printed so far, and what it logged."""
+        out, err = (path.read_text() for path in self._printed)
+        return out, err
+
+    def kill(self) -> None:
+        """End it as the kernel would."""
+        self.process.kill()
+        self.process.wait()
 
     def stop(self) -> tuple[float, list[dict[str, Any]]]:
         """End it with SIGTERM and return how long that took and what it logged."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=20)
+        self.process.wait(timeout=20)
         took = time.monotonic() - began
+        out, err = self.said()
         assert "Traceback" not in err, err
         assert (self.process.returncode, out) == (0, "")
         return took, [json.loads(line) for line in err.splitlines()]
@@ -125,6 +137,4 @@ def run() -> Iterator[Callable[..., Running]]:
 
     yield start
     for running in started:
-        if running.process.poll() is None:
-            running.process.kill()
-            running.process.communicate()
+        running.kill()

@@ -103,8 +103,7 @@ def at_work(directory: Path) -> Iterator[Bench]:
             until(lambda: len(bench.told("boss")) == 2)
             yield bench
         finally:
-            running.process.kill()
-            running.process.communicate()
+            running.kill()
 
 
 @pytest.fixture(scope="module")

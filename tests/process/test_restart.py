@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -430,13 +429,9 @@ def test_a_killed_process_goes_on_where_it_was(
         REAL.format(redis=server.url, state=tmp_path / "state.db", url=httpserver.url_for("/hook"))
     )
 
-    def kill(running: Running) -> None:
-        running.process.send_signal(signal.SIGKILL)
-        running.process.communicate()
-
     first = run(rules)
     until(lambda: hook.asked)
-    kill(first)
+    first.kill()
     hook.answers.clear()
     second = run(rules)
     until(lambda: len(hook.asked) > 1 and second.ready())
@@ -447,7 +442,7 @@ def test_a_killed_process_goes_on_where_it_was(
     )
     tries = len(hook.asked)
     assert len(set(hook.asked)) == 1  # the same key and the same words, to the byte
-    kill(second)
+    second.kill()
     client.set("beat", int(time.time()))
     third = run(rules)
     until(lambda: len(hook.asked) > tries)

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.drawn import T0
+from watchdog.config import parse
 from watchdog.model import Labels, Reading, SignalKey
+from watchdog.sidecar import Sidecar
 from watchdog.signals.base import Signal, SignalConfig
 from watchdog.sources import OVERDUE, Source, Turn, look
 
@@ -71,3 +73,17 @@ async def test_a_look_that_is_out_for_too_long_is_unknown_until_it_ends() -> Non
     await slow.source.task
     (reading,) = await look([slow.source], T0 + OVERDUE + SECOND, 0.001)
     assert reading.trouble is None
+
+
+async def test_a_late_answer_about_what_was_forgotten_is_not_taken() -> None:
+    """What was discovered may be gone by the time its look ends; nobody would ever drop it again."""
+    sidecar, slow = (
+        Sidecar(parse("redis: redis://127.0.0.1:1\nservices: {a: {heartbeat: {key: a}}}\n"), lambda: T0),
+        Slow(),
+    )
+    slow.let.set()
+    sidecar.sources.append(slow.source)
+    await sidecar.tick(T0)
+    assert slow.source.took > 0
+    assert {key.kind for key in sidecar.history.latest} == {"heartbeat", "redis", "watchdog"}
+    await sidecar.stop()
