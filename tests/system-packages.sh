@@ -14,6 +14,11 @@ need prometheus-redis-exporter prometheus-redis-exporter
 need cc gcc
 need cc libc6-dev
 need openssl openssl
+need /usr/lib/nagios/plugins/check_load monitoring-plugins-basic
+PATH="$PATH:/usr/sbin" need logrotate logrotate
+need journalctl systemd
+need nsenter util-linux
+need /usr/lib/systemd/systemd-journal-remote systemd-journal-remote
 
 [ -z "$missing" ] && exit 0
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')

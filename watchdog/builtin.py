@@ -45,6 +45,47 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "summary": "{service} refuses {executions.top_reason_share[10m]} of its work for one reason:"
         " {executions.top_reason[10m]}",
     },
+    "OnlyFailures": {
+        "when": ["executions.attempted[1h] >= 20", "executions.succeeded[1h] == 0"],
+        "severity": "critical",
+        "summary": "{service} tried {executions.attempted[1h]} times in an hour and never succeeded",
+    },
+    "Unanswered": {
+        "when": ["executions.answered_ratio[15m] < 50%", "executions.offered[15m] >= 20"],
+        "for": "5m",
+        "severity": "critical",
+        "summary": "{service} answers {executions.answered_ratio[15m]} of the"
+        " {executions.offered[15m]} entries that were offered in 15 minutes",
+    },
+    "RateExceeded": {
+        "when": ["executions.of_limit > 1"],
+        "severity": "critical",
+        "summary": "{service} succeeds {executions.of_limit} times as often as it ever should",
+    },
+    "BadResults": {
+        "when": ["executions.bad_values[10m] > 0"],
+        "severity": "critical",
+        "summary": "{service}: {executions.bad_values[10m]} results of {stream} hold values that"
+        " the file rules out",
+    },
+    "ForbiddenResult": {
+        "when": ["executions.forbidden[10m] > 0"],
+        "severity": "warning",
+        "summary": "{service}: {executions.forbidden[10m]} results of {stream} give a reason or"
+        " a decision that must never occur",
+    },
+    "OldWork": {
+        "when": ["executions.old[10m] > 0"],
+        "severity": "warning",
+        "summary": "{service} takes old work for new: {executions.old[10m]} results in 10 minutes,"
+        " the newest {executions.skew} late",
+    },
+    "OneDecision": {
+        "when": ["executions.sameness[1h] > 99%", "executions.decided[1h] >= 50"],
+        "severity": "warning",
+        "summary": "{service} decides {executions.top_decision[1h]} in"
+        " {executions.sameness[1h]} of {executions.decided[1h]} cases of an hour",
+    },
     "NothingOffered": {
         "when": ["executions.age > 1h", "executions.offered[1h] == 0"],
         "severity": "info",
@@ -67,6 +108,23 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "for": "1m",
         "severity": "warning",
         "summary": "The heartbeat of {service} never expires although a TTL is declared",
+    },
+    "SyntheticHeartbeat": {
+        "when": ["heartbeat.synthetic == 1"],
+        "severity": "warning",
+        "summary": "{service} does not beat itself: {key} is kept alive by an emergency heartbeat",
+    },
+    "HeartbeatIdle": {
+        "when": ["heartbeat.overdue > 1"],
+        "for": "1m",
+        "severity": "critical",
+        "summary": "{service} beats, but has neither succeeded nor been idle for too long"
+        " (last success {heartbeat.success_age} ago)",
+    },
+    "HeartbeatFailing": {
+        "when": ["heartbeat.failed[10m] >= 5", "heartbeat.done[10m] == 0"],
+        "severity": "critical",
+        "summary": "{service} beats, but all of its work fails: {heartbeat.failed[10m]} times in 10 minutes",
     },
     "GroupStalled": {
         "when": ["consumes.verdict in [unread, no_consumers, stalled, stuck, rewound, missing]"],
@@ -147,6 +205,17 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "summary": "{service}: {stream.bad_values[10m]} entries of {stream} hold values that"
         " the file rules out",
     },
+    "NewLogErrors": {
+        "when": ["log.new_errors[10m] > 0"],
+        "severity": "info",
+        "summary": "{service} logs errors that never came before ({log.new_errors[10m]} kinds in 10 minutes)",
+    },
+    "LogBehind": {
+        "when": ["log.late > 1m"],
+        "for": "1m",
+        "severity": "warning",
+        "summary": "{service} logs faster than it can be read: what is seen of its log is {log.late} old",
+    },
     "LogSilent": {
         "when": ["log.overdue > 1"],
         "severity": "warning",
@@ -155,7 +224,7 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
     "UnitDown": {
         "when": [
             "unit.active == 0",
-            "unit.enabled == 1 or unit.state in [failed, not-found, bad-setting, error]",
+            "unit.wanted == 1 or unit.state in [failed, not-found, bad-setting, error]",
             "unit.state != activating/auto-restart",  # UnitRestarting says it better
             "unit.state != activating/auto-restart-queued",
         ],
@@ -165,25 +234,56 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
     },
     "UnitRestarting": {
         "when": [
-            "unit.restarts[15m] >= 3 or"
+            "unit.restarts[15m] >= 3 or unit.failed_runs >= 3 or"
             " unit.state in [activating/auto-restart, activating/auto-restart-queued]"
         ],
         "for": "1m",
         "severity": "critical",
         "summary": "{service}: {unit} restarts again and again"
-        " ({unit.restarts[15m]} times in 15 minutes, now {unit.state})",
+        " ({unit.restarts[15m]} times in 15 minutes, {unit.failed_runs} failed runs in a row,"
+        " now {unit.state})",
+    },
+    "UnitOutdated": {
+        "when": ["unit.outdated > 15m"],
+        "severity": "warning",
+        "summary": "{service}: {unit} still runs what was there before its files changed {unit.outdated} ago",
     },
     "TimerLate": {
-        "when": ["unit.late > 2"],
+        "when": ["unit.late > 2 or unit.overdue > 5m or unit.scheduled == 0"],
         "for": "1m",
         "severity": "warning",
-        "summary": "{service}: {unit} last triggered {unit.last_trigger} ago",
+        "summary": "{service}: {unit} does not trigger as it should (last {unit.last_trigger} ago)",
     },
     "HealthFailing": {
         "when": ["health.up == 0"],
         "for": "1m",
         "severity": "critical",
-        "summary": "{service}: {url} does not answer as expected",
+        "summary": "{service}: {url} does not answer as expected ({health.problem})",
+    },
+    "HealthDisagrees": {
+        "when": ["health.up == 0", "executions.succeeded[5m] > 0"],
+        "for": "6m",  # longer than the window, so that a success came after it began to fail
+        "severity": "warning",
+        "summary": "{service}: {url} fails although the service works ({executions.succeeded[5m]} successes"
+        " in 5 minutes): suspect the check",
+    },
+    "CertificateExpiring": {
+        "when": ["health.certificate < 14d"],
+        "for": "1m",
+        "severity": "warning",
+        "summary": "{service}: the TLS certificate of {url} ends in {health.certificate}",
+    },
+    "CommandFailing": {
+        "when": ["command.status == critical"],
+        "for": "1m",
+        "severity": "critical",
+        "summary": "{service}: check {command} says critical",
+    },
+    "CommandWarning": {
+        "when": ["command.status == warning"],
+        "for": "1m",
+        "severity": "warning",
+        "summary": "{service}: check {command} says warning",
     },
     "SettingsViolated": {
         "when": ["settings.violations > 0"],
@@ -191,11 +291,33 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "severity": "warning",
         "summary": "{service}: {settings.violations} settings in {path} are not as required",
     },
+    "SettingsSuspicious": {
+        "when": ["settings.warnings > 0"],
+        "for": "1m",
+        "severity": "warning",
+        "summary": "{service}: {settings.warnings} things in {path} are hardly meant so",
+    },
+    "SettingsChanged": {
+        "when": ["settings.changed > 0"],
+        "for": "1m",
+        "severity": "warning",
+        "summary": "{service}: {settings.changed} settings in {path} are not as they were accepted",
+    },
+    "SettingsStale": {
+        "when": ["settings.stale > 10m"],
+        "severity": "warning",
+        "summary": "{service} has not been restarted since {path} was changed {settings.stale} ago",
+    },
     "FlagSet": {
         "when": ["flag.set == 1"],
         "for": "1m",
         "severity": "warning",
         "summary": "{service}: flag {key} has been set for {flag.age}",
+    },
+    "FlagForgotten": {
+        "when": ["flag.overdue > 1"],
+        "severity": "critical",
+        "summary": "{service}: flag {key} has been set for {flag.age}, longer than it may be",
     },
     "RedisDown": {
         "when": ["redis.up == 0"],

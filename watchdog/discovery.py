@@ -14,6 +14,7 @@ from sys import intern
 from typing import Any
 
 from watchdog.globs import Pattern
+from watchdog.synthetic import MARK_SUFFIX
 from watchdog.units import write_duration
 
 NAMELESS = "discovered"
@@ -23,6 +24,7 @@ LONGEST_NAME = 512
 UNTOLD = "�"
 """What stands in a name for bytes that are not UTF-8."""
 STREAM, GROUP, HEARTBEAT = "stream", "consumes", "heartbeat"
+MARK = MARK_SUFFIX.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Plan:
 
     def covers(self, kind: str, name: bytes) -> bool:
         """Say whether a key of *kind* with this *name* is to be watched."""
+        if kind == HEARTBEAT and name.endswith(MARK):  # what stands beside a heartbeat is none
+            return False
         wanted = any(pattern.takes(name) for pattern in self.patterns(kind))
         return wanted and not any(pattern.takes(name) for pattern in self.exclude)
 

@@ -117,7 +117,10 @@ class FieldTest:
 
     def holds(self, entry: Entry) -> bool:
         """Say whether *entry* passes; a missing field passes only where it is asked to be missing."""
-        text = entry.find(self.name)
+        return self.admits(entry.find(self.name))
+
+    def admits(self, text: str | None) -> bool:
+        """Say whether the field may be *text*, None for missing."""
         if text is None or not self.op:
             return (text and normal(text)) in self.words
         try:

@@ -7,7 +7,8 @@ Every error of ours, in one tree.
     ├── ConfigError      the rules file cannot be used; carries every problem found
     ├── ConditionError   a condition cannot be read; becomes a problem of the rules file
     ├── CollectError     a source was asked and gave no usable answer
-    │   └── SourceDownError the whole source is away, so everything read from it is unknown
+    │   ├── SourceDownError the whole source is away, so everything read from it is unknown
+    │   └── UnansweredError an endpoint did not answer, and in which way (`watchdog.endpoints.dialing`)
     ├── NotifyError      a notification was not accepted; says whether to try again
     ├── StateError       the state file cannot be used
     └── RemoteError      the running sidecar cannot be asked, or says no (`watchdog.remote`)

@@ -36,6 +36,16 @@ Wait = Annotated[timedelta, BeforeValidator(_wait), Field(ge=timedelta(0))]
 """A duration that may be zero."""
 
 
+def _spelt(raw: object) -> object:
+    if isinstance(raw, bool):
+        return str(raw).lower()
+    return str(raw) if isinstance(raw, int | float) else raw
+
+
+Text = Annotated[str, BeforeValidator(_spelt)]
+"""A text as a program or a header is given it: 5 is "5", true is "true"."""
+
+
 def _read_secret(raw: object) -> object:
     """Take the text itself, or ``{file: path}``: the first line of a file."""
     if isinstance(raw, dict):
@@ -84,6 +94,8 @@ def _need_secret(raw: object) -> object:
 
 Secret = Annotated[SecretStr, BeforeValidator(_need_secret)]
 """A text that is never shown and never empty; may be read from a file: ``{file: path}``."""
+SecretText = Annotated[Secret, BeforeValidator(_spelt)]
+"""Such a text that is never shown."""
 RedisUrl = Annotated[SecretStr, BeforeValidator(_need_redis)]
 """A URL of Redis (`watchdog.redisurl`) that is never shown, since it may carry a password."""
 SecretUrl = Annotated[SecretStr, BeforeValidator(_need_url)]

@@ -18,10 +18,10 @@ from watchdog.reader import RedisReader, down
 from watchdog.report import Figures, counters_of, figures_of
 from watchdog.rules import Binding, Offer
 from watchdog.scout import Ask, Discovered, Scout
-from watchdog.signals.base import Command, LocalSignal, Reply, Signal
+from watchdog.signals.base import Command, Reply, Signal
 from watchdog.signals.consumes import Consumes
 from watchdog.signals.stream import Stream, share_out
-from watchdog.sources import Source, Timed, Turn, local_source, watch
+from watchdog.sources import Source, Timed, Turn, local_sources, watch
 from watchdog.wire import Batch, open_wire
 
 EACH_CONSUMER = "redis_exporter"
@@ -47,11 +47,7 @@ class Fleet:
         }
         self._add(config.signals)
         share_out([signal for signal in self.signals.values() if isinstance(signal, Stream)])
-        local = [
-            local_source(signal, self.specs[key].every)
-            for key, signal in self.signals.items()
-            if isinstance(signal, LocalSignal)
-        ]
+        local = local_sources(Timed(signal, self.specs[key].every) for key, signal in self.signals.items())
         for name, redis in self._redis.items():
             watch(redis, self._of_server(name))
         self._brought: list[Discovered] = []

@@ -1,7 +1,8 @@
 """
 The sources signals are read from, each looked at on its own so that a slow one delays nobody.
 
-All Redis signals share one source; every other signal is a source of its own. A look that takes
+All Redis signals share one source, and so do those that are gathered (all units of one systemd); every
+other signal is a source of its own. A look that takes
 longer than the tick is patient goes on in the background, and its signals keep their last reading;
 when it is out for longer than `OVERDUE` they are unknown until it ends.
 """
@@ -21,7 +22,7 @@ import structlog
 from watchdog.errors import CollectError
 from watchdog.model import Reading
 from watchdog.reader import Round
-from watchdog.signals.base import LocalSignal, RedisSignal, Signal
+from watchdog.signals.base import GatheredSignal, LocalSignal, RedisSignal, Signal
 from watchdog.threads import in_thread
 
 OVERDUE = timedelta(seconds=5)
@@ -156,6 +157,22 @@ def watch(redis: Source, timed: Iterable[Timed]) -> None:
         redis.turns.append(turn)
 
 
+def local_sources(timed: Iterable[Timed]) -> list[Source]:
+    """Return the sources of the local signals among *timed*: one for all that ask the same, else one each."""
+    sources: list[Source] = []
+    gathered: dict[tuple[type[GatheredSignal[Any]], str], dict[timedelta, list[GatheredSignal[Any]]]] = {}
+    for signal, every in ((each.signal, each.every) for each in timed):
+        if isinstance(signal, GatheredSignal):
+            crowd = gathered.setdefault((type(signal), signal.asked_of), {})
+            crowd.setdefault(every, []).append(signal)
+        elif isinstance(signal, LocalSignal):
+            sources.append(local_source(signal, every))
+    for (kind, name), crowd in gathered.items():
+        turns = [Turn(every, signals, signals) for every, signals in crowd.items()]
+        sources.append(Source(name, turns, partial(_gather, kind), _no_answer))
+    return sources
+
+
 def local_source(signal: LocalSignal[Any], every: timedelta) -> Source:
     """Return the source of a signal that is read from this machine or over HTTP."""
     return Source(str(signal.key), [Turn(every, (signal,), signal)], _ask_here, _no_answer)
@@ -173,6 +190,13 @@ async def _ask_here(signals: Sequence[LocalSignal[Any]], now: datetime) -> list[
         except CollectError as exc:
             readings.append(Reading(signal.key, now, trouble=str(exc)))
     return readings
+
+
+async def _gather(
+    kind: type[GatheredSignal[Any]], crowds: Sequence[Sequence[GatheredSignal[Any]]], now: datetime
+) -> list[Reading]:
+    signals = [signal for crowd in crowds for signal in crowd]
+    return await in_thread(partial(kind.gather, signals, now))
 
 
 async def look(sources: Sequence[Source], now: datetime, patience: float) -> list[Reading]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ class Unit(Enum):
     RATIO = "ratio"
     BYTES = "bytes"
     NUMBER = ""
+    ANY = "any"  # its operand may be written in any of these ways
     WORD = "word"
 
 
@@ -55,6 +57,9 @@ def parse_number(text: str, unit: Unit) -> float:
         number = math.nan
     if math.isfinite(number):
         return number
+    for possible in (Unit.SECONDS, Unit.RATIO, Unit.BYTES) if unit is Unit.ANY else ():
+        with contextlib.suppress(ValueError):
+            return parse_number(stripped, possible)
     if unit is Unit.SECONDS:
         sign = -1 if stripped.startswith("-") else 1
         return sign * parse_duration(stripped.removeprefix("-")).total_seconds()
@@ -65,6 +70,7 @@ def parse_number(text: str, unit: Unit) -> float:
     wanted = {
         Unit.RATIO: "a percentage like 10% or a share like 0.1",
         Unit.BYTES: "a size like 512MiB",
+        Unit.ANY: "a number, a duration, a percentage or a size",
     }.get(unit, "a number")
     raise ValueError(f'"{text}" is not {wanted}')
 

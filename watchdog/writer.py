@@ -1,8 +1,9 @@
 """
 The edge to Redis for what the watchdog writes there: its own heartbeat and the lease of a pair.
 
-Nothing else is ever written, and neither unless rules.yaml asks for it. A connection of its own,
-so that a look under way delays no lease and a slow write no look.
+The sidecar writes nothing else, and neither unless rules.yaml asks for it; `watchdog heartbeat` writes
+what a person tells it to. A connection of its own, so that a look under way delays no lease and a slow
+write no look.
 """
 
 from __future__ import annotations

@@ -124,6 +124,7 @@ def test_a_file_with_nothing_but_services_is_a_working_watchdog() -> None:
         "HeartbeatMissing",
         "HeartbeatFrozen",
         "HeartbeatAhead",
+        "SyntheticHeartbeat",
         "SignalUnknown",
     }
     assert config.warnings == ("no receivers: alerts are shown and exported, but nobody is told",)

@@ -37,7 +37,20 @@ def test_every_yaml_sample_of_the_reference_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["telling", "ha", "watching-the-watcher", "discovery", "redis", "clients", "metrics"]
+    "name",
+    [
+        "telling",
+        "ha",
+        "watching-the-watcher",
+        "discovery",
+        "redis",
+        "clients",
+        "metrics",
+        "checks",
+        "heartbeats",
+        "executions",
+        "settings",
+    ],
 )
 def test_every_other_yaml_sample_is_right(name: str) -> None:
     """What a page offers to copy is a whole rules file."""

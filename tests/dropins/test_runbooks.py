@@ -31,8 +31,9 @@ services:
     executions: {{stream: r, success: {{status: filled}}, reason: error, input: s}}
     log: {{path: /var/log/a.log, expect_every: 1m}}
     unit: [{{name: a.service}}, {{name: a.timer, expect_every: 1h}}]
-    health: {{url: "http://127.0.0.1/health"}}
-    settings: {{file: /etc/a.env}}
+    health: {{url: "https://127.0.0.1/health"}}
+    command: {{run: [check_queue]}}
+    settings: {{file: /etc/a.env, unit: a.service, baseline: /etc/a.accepted}}
     flag: {{key: f}}
     {override}
 receivers: {{ops: {{webhook: {{url: "http://127.0.0.1/ops"}}}}}}

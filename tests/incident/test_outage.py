@@ -247,7 +247,7 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 async def test_the_outage_is_told_within_the_hour_and_ends_with_a_success(
     server: EmbeddedServer, clock: MovedClock, watched: Sidecar, told: Told, tmp_path: Path
 ) -> None:
-    """Lag, pending, length, process and health stay green; three rules see it, and only a success ends it."""
+    """Lag, pending, length, process and health stay green; four rules see it, and only a success ends it."""
     pipeline = Pipeline(server, clock, tmp_path / "execution.log")
     replay = Replay(pipeline, watched)
     await replay.live(90 * MINUTE, 30 * SECOND)
@@ -257,11 +257,12 @@ async def test_the_outage_is_told_within_the_hour_and_ends_with_a_success(
     pipeline.parses = pipeline.beats = False
     broken = clock.now()
     await replay.live(4 * MINUTE, 5 * SECOND)
-    assert replay.firing == {"LogErrors"}
+    assert replay.firing == {"NewLogErrors", "LogErrors"}
+    assert replay.fired_after("NewLogErrors", broken) <= 11  # the first line of its kind
     # 1 ERROR for 1 INFO passes 10 % of a ten-minute window after 67 s; then its `for` of 2 minutes.
     assert 180 <= replay.fired_after("LogErrors", broken) <= 200
     await replay.live(2 * MINUTE, 5 * SECOND)
-    assert replay.firing == {"LogErrors", "HeartbeatStale"}
+    assert replay.firing == {"NewLogErrors", "LogErrors", "HeartbeatStale"}
     assert 295 <= replay.fired_after("HeartbeatStale", broken) <= 311
     await replay.live(53 * MINUTE, 20 * SECOND)
     assert (replay.firing, replay.green_lights()) == ({"LogErrors", "HeartbeatStale"}, GREEN)
@@ -285,8 +286,10 @@ async def test_the_outage_is_told_within_the_hour_and_ends_with_a_success(
     assert replay.firing == set()
     await replay.delivered()
     assert told == [
+        ("NewLogErrors", "firing"),
         ("LogErrors", "firing"),
         ("HeartbeatStale", "firing"),
+        ("NewLogErrors", "resolved"),
         ("NoExecutions", "firing"),
         ("HeartbeatStale", "resolved"),
         ("LogErrors", "resolved"),

@@ -1,11 +1,13 @@
 """What a log remembers of the time before the start."""
 
+import importlib
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.drawn import ids, rows
 from watchdog.errors import CollectError
 from watchdog.logs import Tail, backfill, compile_patterns
 
@@ -62,6 +64,53 @@ def test_rotated_sibling(tmp_path: Path) -> None:
     assert counts(log, timedelta(minutes=25)) == []
     write(log)
     assert counts(log) == ["01:10:00: 1 1", "01:20:00: 1 0"]
+
+
+ROTATED = """
+  beside x.log, newest first                              | packed by
+  x.log.1 x.log.2 x.log.3                                 | nothing
+  x.log-20260219 x.log-20260218 x.log-20260217            | nothing
+  x.log.2026-02-19 x.log.2026-02-18 x.log.2026-02-17      | nothing
+  x-2026-02-19.log x-2026-02-18.log x-2026-02-17.log      | nothing
+  x.log.1.gz x.log.2.gz x.log.3.gz                        | gzip
+  x.log.1.bz2 x.log.2.bz2 x.log.3.bz2                     | bz2
+  x.log-20260219.xz x.log-20260218.xz x.log-20260217.xz   | lzma
+"""
+
+
+@pytest.mark.parametrize(("names", "packed"), rows(ROTATED), ids=ids(ROTATED))
+def test_window_over_many_rotations(tmp_path: Path, names: str, packed: str) -> None:
+    """Whatever rotation calls its files, the window is filled in from as many of them as it takes."""
+    texts = ["01:50:00 INFO c", "01:40:00 ERROR b", "00:30:00 INFO old"]
+    for name, text in zip(names.split(), texts, strict=True):
+        path = write(tmp_path / name, text)
+        if packed != "nothing":
+            path.write_bytes(importlib.import_module(packed).compress(path.read_bytes()))
+    log = write(tmp_path / "x.log", "01:55:00 INFO d")
+    assert counts(log) == ["01:40:00: 1 1", "01:50:00: 1 0", "01:55:00: 1 0"]
+    assert backfill(log, NOW - HOUR, MiB, NOW).covered
+
+
+def test_utf_16(tmp_path: Path) -> None:
+    """Times are read and offsets found in a log of two-byte signs."""
+    log = write(tmp_path / "x.log", "00:30:00 INFO old", *["01:30:00 ERROR größer"] * 3, "01:40:00 INFO b")
+    log.write_bytes(log.read_text().encode("utf-16"))
+    past = backfill(log, NOW - HOUR, MiB, NOW)
+    assert [(bucket.lines, bucket.errors) for bucket in past.buckets] == [(3, 3), (1, 0)]
+    assert past.position.offset == log.stat().st_size
+
+
+def test_until_a_position(tmp_path: Path) -> None:
+    """What an earlier process had not read is left out, also where the file was rotated since."""
+    log = write(tmp_path / "x.log", "01:10:00 ERROR a", "01:20:00 INFO b")
+    seen = backfill(log, NOW - HOUR, MiB, NOW).position
+    with log.open("a") as file:
+        file.write("2026-02-19 01:30:00 | ERROR | not seen\n")
+    log.rename(tmp_path / "x.log.1")
+    write(log, "01:40:00 INFO nor this")
+    past = backfill(log, NOW - HOUR, MiB, NOW, until=seen)
+    assert [f"{bucket.at:%H:%M}" for bucket in past.buckets] == ["01:10", "01:20"]
+    assert (past.found, past.position, past.last_line_at) == (True, seen, NOW - timedelta(minutes=20))
 
 
 def test_the_files_begin_inside_the_window(tmp_path: Path) -> None:

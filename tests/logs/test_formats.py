@@ -34,7 +34,110 @@ none     | just text
 none     |
 """
 
+PROGRAMS = """
+error    | 2026-02-19 01:33:50,123 ERROR [main] c.f.Bar - log4j
+error    | 01:33:50.123 [main] ERROR c.f.Bar - logback
+error    | 12 [main] ERROR c.f.Bar - log4j's milliseconds
+error    | [main] ERROR com.acme.Gate - slf4j-simple
+warning  | WARN  [main] com.acme.Gate - level first
+error    | 2026-02-19 01:33:50.123 ERROR 4711 --- [nio-8080-exec-1] c.a.Gate : spring boot
+error    | 2026-02-19 01:33:50.123 [pool-1 [a]] ERROR a.Gate - brackets in a thread's name
+critical | SEVERE: java.util.logging, its second line
+debug    | CONFIG: java.util.logging
+critical | 19-Feb-2026 01:33:50.123 SEVERE [main] org.apache.catalina.Startup failed
+none     | Feb 19, 2026 1:33:50 AM com.acme.Gate open
+none     | 2026/02/19 01:33:50 Go's default log says no level
+info     | 2022/11/08 15:28:26 INFO hello count=3
+warning  | time=2026-02-19T01:33:50Z level=WARN+2 msg=slog
+error    | 2026-02-19T01:33:50.123Z\terror\tgate.go:12\trefused\t{"code": 1}
+error    | ERRO[0042] logrus on a terminal
+error    | EROR[02-19|01:33:50] log15
+warning  | WARN [02-19|01:33:50.123] geth
+error    | 1:33AM ERR refused error=zerolog
+warning  | 2026/02/19 01:33:50 [warn] 123#0: nginx
+error    | [Thu Feb 19 01:33:50.123456 2026] [proxy:error] [pid 1:tid 2] apache
+trace    | [Thu Feb 19 01:33:50.123456 2026] [ssl:trace4] [pid 1] apache
+critical | F0219 01:33:50.123456 123 file.cc:12] glog
+error    | 2026-02-19 01:33:50.123  123  456 E Tag: logcat with a year
+error    | E/Tag( 123): logcat, brief
+critical | 02-19 01:33:50.123 F/libc    ( 1766): logcat, time
+debug    | 123:M 19 Feb 2026 01:33:50.123 . redis
+info     | 123:M 19 Feb 2026 01:33:50.123 - redis
+notice   | 123:S 19 Feb 2026 01:33:50.123 * redis
+warning  | 123:M 19 Feb 2026 01:33:50.123 # redis
+error    | 2026-02-19 01:33:50.123 UTC [123] ERROR:  postgresql
+info     | 2026-02-19 01:33:50.123 UTC [123] LOG:  postgresql
+debug    | 2026-02-19 01:33:50.123 UTC [123] DEBUG2:  postgresql
+none     | 2026-02-19 01:33:50.123 UTC [123] STATEMENT:  SELECT 'ERROR:  x'
+error    | 2026-02-19 01:33:50.123 | ERROR    | loguru:main:12 - refused
+error    | fail: Acme.Gate[0]
+error    | [01:33:50 ERR] serilog
+error    | 2026-02-19 01:33:50.123 +01:00 [ERR] serilog
+critical | [19-Feb-2026 01:33:50 UTC] PHP Fatal error:  Uncaught Error
+notice   | PHP Deprecated:  old
+warning  | [19-Feb-2026 01:33:50] WARNING: [pool www] server reached pm.max_children
+error    | [2026-02-19 01:33:50] production.ERROR: laravel
+error    | E, [2026-02-19T01:33:50.123456 #123] ERROR -- : ruby
+none     | A, [2026-02-19T01:33:50.123456 #123]   ANY -- : ruby
+info     | 2026-02-19T01:33:50.123456Z 0 [System] [MY-010116] [Server] mysql
+error    | 2026-02-19  1:33:50 12 [ERROR] mariadb
+error    | [2026-02-19T01:33:50Z ERROR main] env_logger
+error    | 2026-02-19T01:33:50.123456Z ERROR gate: tracing, whose target looks like a syslog tag
+info     | 2026-02-19T01:33:50.123456Z INFO gate: ERROR: in its message
+error    | 2026-02-19T01:33:50.123Z [main] ERROR: a thread is no host
+error    | [2026-02-19 01:33:50,123: ERROR/MainProcess] celery
+error    | [2026-02-19, 01:33:50 UTC] {taskinstance.py:12} ERROR - airflow
+error    | [E 2026-02-19 01:33:50.123 ServerApp] jupyter
+error    | [E 260219 01:33:50 web:12] tornado
+error    | E [19/Feb/2026:01:33:50 +0100] cups
+warning  | 2026-02-19 01:33:50,123 [myid:1] - WARN  [Send:Worker@688] - zookeeper
+error    | 01:33:50 [ERROR] a clock, then as usual
+error    | 01:33:50 | ERROR    | a clock, then as usual
+error    | 01:33:50,123 - gate - ERROR - a clock, then as usual
+error    | 161209 14:18:53 [ERROR] mysql 5
+error    | 2018-02-05T13:44:56.657+0100 E STORAGE  [initandlisten] mongodb 3
+error    | 2023/09/24 22:15:55 cmd/web.go:223:runWeb() [E] gitea
+error    | [ERROR 2015-05-20 12:22:19 main] puppet
+error    | [Jan  5 10:22:31] ERROR[2217] asterisk
+error    | Mar-18 21:41:15.684 [main] ERROR a.Gate - nextflow
+error    | =ERROR REPORT==== 21-Apr-2016::21:19:01 ===
+error    | 2026-02-19 01:33:50.123 4711 ERROR nova.compute.manager [req-1] openstack
+error    | 081109 203615 148 ERROR dfs.DataNode: hdfs
+info     | 2016-09-28 04:30:30, Info                  CBS    Loaded
+error    | {"t":{"$date":"2021-03-22T21:21:20.349+00:00"},"s":"E",  "c":"STORAGE", "msg":"mongodb"}
+"""
+
+AROUND = """
+error    | 2026-02-19T01:33:50.123456789Z stderr F 2026-02-19 01:33:50 ERROR x
+none     | 2026-02-19T01:33:50.123456789Z stderr F on stderr, which is no level
+error    | {"log":"2026-02-19 01:33:50 ERROR x\\n","stream":"stderr","time":"2026-02-19T01:33:50Z"}
+error    | {"log":"{\\"level\\":\\"error\\"}\\n","stream":"stdout","time":"2026-02-19T01:33:50Z"}
+error    | {"log":"\\u001b[31m[ERROR]\\u001b[0m x\\n","stream":"stdout","time":"2026-02-19T01:33:50Z"}
+none     | {"log":"the job said ERROR\\n","stream":"stderr","time":"2026-02-19T01:33:50Z"}
+warning  | caddy  | {"level":"warn","ts":1761019822.3,"msg":"docker compose logs"}
+none     | step | ERROR: a table of somebody's
+critical | <34>Oct 11 22:14:15 mymachine su: the priority says it
+error    | <11>Feb 19 01:50:25 host unit[1]: refused
+info     | <11>Feb 19 01:50:25 host unit[1]: [INFO] the line knows better
+critical | <34>1 2003-10-11T22:14:15.003Z mymachine.example.com su - ID47 - \ufeff'su root' failed
+info     | <165>1 2003-10-11T22:14:15.003Z host app 1 ID47 [a@1 x="]\\"" y="z"][b@1] [INFO] refused
+error    | <3>what a unit wrote for the journal
+"""
+
 TRAPS = """
+none     | 2026-02-19 01:33:50 - Connection lost - Error: a message with dashes
+none     | 2026-02-19 01:33:50 - Error: a message
+none     | 2026/02/19 01:33:50 42 ERROR lines were found
+none     | 2026/02/19 01:33:50 got [error] from the exchange
+none     | 02-19 is the day, E is a letter
+none     | E/mail was sent (12)
+none     | Note: an English word
+none     | [System] an English word
+none     | fail: an English word
+none     | error: a bare print
+info     | 2026-02-19 01:33:50 | INFO | LOG | ERROR | x
+error    | 2026-02-19 01:33:50 - log - ERROR - a logger named log
+error    | 2026-02-19 01:33:50 | system | ERROR | a logger named system
 info     | 2026-02-19 01:33:50,123 | INFO     | __main__ | retry | ERROR    | not a level
 info     | 2026-02-19 01:33:50,123 - ERROR - INFO - a logger named ERROR
 info     | [2026-02-19 01:33:50,123] [ERROR] [INFO] a logger named ERROR
@@ -72,6 +175,15 @@ error    | {"level": 3, "msg": "syslog"}
 warning  | {"PRIORITY": "4", "MESSAGE": "journald"}
 critical | {"lvl": 0, "msg": "emergency"}
 none     | {"level": null, "msg": "x"}
+error    | {"log.level": "error", "message": "ecs"}
+error    | {"@timestamp": "x", "log": {"level": "error", "logger": "ecs"}}
+error    | {"a": {"b": {"c": 1}}, "log": {"logger": "x", "level": "error"}}
+error    | {"Level": "Error", "MessageTemplate": "serilog"}
+critical | {"@t": "2026-02-19", "@l": "Fatal", "@m": "serilog"}
+warning  | {"severityText": "WARN", "body": "opentelemetry"}
+error    | {"LogLevel": "Error", "Category": ".NET"}
+error    | {"level": "\\u001b[31merror\\u001b[39m", "message": "winston in colours"}
+info     | {"a": {"level": {"level": "ERROR"}}, "level": "INFO"}
 error    | {"level": null, "severity": "ERROR"}
 """
 
@@ -82,10 +194,13 @@ def cases(table: str) -> list[tuple[str, str]]:
     return [(level.strip(), line.removeprefix(" ")) for level, _, line in rows]
 
 
-@pytest.mark.parametrize(("level", "line"), cases(LEVELS + TRAPS.lstrip("\n") + NUMBERS.lstrip("\n")))
+@pytest.mark.parametrize(
+    ("level", "line"), cases(LEVELS + PROGRAMS[1:] + AROUND[1:] + TRAPS[1:] + NUMBERS[1:])
+)
 def test_level_of_a_line(level: str, line: str) -> None:
     """Only the level's own place in a line says its level."""
-    assert level == classify(line.encode())
+    drawn = line.replace("\\t", "\t").replace("\\ufeff", "\ufeff")
+    assert level == classify(drawn.encode())
 
 
 @pytest.mark.parametrize(("level", "words"), cases(WORDS))
@@ -141,6 +256,19 @@ level-colon    | INFO:a:b
 logfmt         | level=info msg=b
 syslog         | Feb 19 01:50:25 host systemd[1]: b
 pipe           | Feb 19 01:50:25 host unit[1]: 2026-02-19 01:33:50 | INFO | b
+cri            | 2026-02-19T01:33:50.123456789Z stderr F b
+docker         | {"log":"b\\n","stream":"stderr","time":"2026-02-19T01:33:50.123456789Z"}
+word           | {"log":"2026-02-19 01:33:50 INFO b\\n","stream":"stderr","time":"2026-02-19T01:33:50Z"}
+json           | {"log":"{\\"level\\":\\"info\\"}\\n","stream":"stderr","time":"2026-02-19T01:33:50Z"}
+glog           | I0219 01:33:50.123456 123 file.cc:12] b
+logcat         | 02-19 01:33:50.123  123  456 I Tag: b
+redis          | 123:M 19 Feb 2026 01:33:50.123 * b
+postgresql     | 2026-02-19 01:33:50.123 CET [123] LOG:  b
+apache         | [Thu Feb 19 01:33:50.123456 2026] [core:info] [pid 1] b
+ruby           | I, [2026-02-19T01:33:50.123456 #123]  INFO -- : b
+dotnet         | info: Acme.Gate[0]
+celery         | [2026-02-19 01:33:50,123: INFO/MainProcess] b
+clock          | 01:33:50.123 [main] INFO c.f.Bar - b
 bare           | b
 """
 

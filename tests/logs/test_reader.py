@@ -1,13 +1,17 @@
 """One log, from its past on and then as it grows."""
 
+import gzip
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.drawn import ids, rows
 from watchdog.errors import CollectError
 from watchdog.logs import Batch, LogReader, compile_patterns
+from watchdog.logs.reader import SLICE_BYTES
 
 NOW = datetime(2026, 2, 19, 2, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -51,7 +55,7 @@ def test_start_and_read(log: Path) -> None:
     assert batch.format_name == "pipe"
     shown = "2026-02-19 01:30:00,000 | ERROR | __main__ | password=*** refused"
     assert batch.last_error == shown.replace("ERROR |", "ERROR    |")
-    assert batch.error_lines == (batch.last_error,)
+    assert (batch.late, batch.news) == (0, ())  # all of it was there before
 
     assert totals(reader.read(NOW + TICK)) == (0, 0)
     append(log, line(NOW + 2 * TICK, "ERROR", "other"), line(NOW + 2 * TICK))
@@ -88,11 +92,81 @@ def test_resume(log: Path) -> None:
     append(log, line(NOW + TICK, "ERROR"))
     log.rename(log.with_name("execution.log.1"))
     append(log, line(NOW + HOUR))
-    later = LogReader(log, position=first.position)
-    batches = [later.start(NOW + 2 * HOUR, HOUR), later.read(NOW + 2 * HOUR + TICK)]
-    assert [totals(batch) for batch in batches] == [(1, 1), (1, 0)]
-    assert batches[0].buckets[0].at == NOW
-    assert batches[0].last_line_at == NOW + HOUR
+    later = LogReader(log, memory=json.loads(json.dumps(first.memory())))
+    batch = later.start(NOW + 2 * HOUR, 2 * HOUR)
+    assert totals(batch) == (2, 1)
+    assert [bucket.at for bucket in batch.news] == [NOW, NOW + HOUR]
+    assert batch.last_line_at == NOW + HOUR
+    assert totals(later.read(NOW + 2 * HOUR + TICK)) == (0, 0)
+
+
+FATES = """
+  while no process of ours ran                     | counted at the start | of it news
+  nothing happened                                 | 2                    | -
+  two lines were appended                          | 4                    | INFO ERROR
+  it was rotated, and two lines came before        | 5                    | INFO ERROR NEW
+  it was rotated and compressed, the same          | 5                    | INFO ERROR NEW
+  it was deleted and written anew                  | 1                    | NEW
+"""
+
+
+@pytest.mark.parametrize(("fate", "counted", "news"), rows(FATES), ids=ids(FATES))
+def test_restart(tmp_path: Path, fate: str, counted: str, news: str) -> None:
+    """The window is filled in from before and after the position, and only what is after it is news."""
+    log, rotated = tmp_path / "x.log", tmp_path / "x.log.1"
+    append(log, line(NOW - HOUR / 2, "WARNING"), line(NOW - HOUR / 4, "CRITICAL"))
+    first = LogReader(log)
+    first.start(NOW, HOUR)
+    if "two lines" in fate or "the same" in fate:
+        append(log, line(NOW + TICK), line(NOW + TICK, "ERROR"))
+    if "rotated" in fate:
+        log.rename(rotated)
+    if "compressed" in fate:
+        (tmp_path / "x.log.1.gz").write_bytes(gzip.compress(rotated.read_bytes()))
+        rotated.unlink()
+    if "deleted" in fate:
+        log.unlink()
+    if "rotated" in fate or "deleted" in fate:
+        append(log, line(NOW + TICK, "NOTICE"))
+    later = LogReader(log, memory=json.loads(json.dumps(first.memory())))
+    batch = later.start(NOW + 2 * TICK, HOUR)
+    assert sum(bucket.records for bucket in batch.buckets) == int(counted)
+    levels = [level.name for bucket in batch.news for level, count in bucket.tally.levels.items() if count]
+    assert " ".join(levels).replace("NOTICE", "NEW") == news.replace("-", "")
+    assert totals(later.read(NOW + 3 * TICK)) == (0, 0)
+    first.close()
+    later.close()
+
+
+def test_lines_without_times_written_while_away(tmp_path: Path) -> None:
+    """They are dated to the look that finds them, and the window goes back to when we last looked."""
+    log = tmp_path / "x.log"
+    append(log, "[ERROR] [A] seen\n")
+    first = LogReader(log)
+    first.start(NOW, HOUR)
+    append(log, "[ERROR] [A] missed\n")
+    batch = LogReader(log, memory=first.memory()).start(NOW + TICK, HOUR)
+    assert [(bucket.at, bucket.errors) for bucket in batch.news] == [(NOW, 1)]
+    assert batch.covered_since == NOW
+
+
+@pytest.mark.parametrize(
+    "memory", [{}, {"position": 1}, {"position": {"inode": 1}}, {"position": {}, "format": 3}], ids=str
+)
+def test_memory_that_is_none(log: Path, memory: dict[str, object]) -> None:
+    """What nobody of ours wrote is no memory: the file is read as at the very first look."""
+    batch = LogReader(log, memory=memory).start(NOW, HOUR)
+    assert (totals(batch), batch.news) == ((1, 1), ())
+
+
+def test_file_that_came_while_we_looked(tmp_path: Path) -> None:
+    """All of it is news, also where no line carries a time, and before it was there it held nothing."""
+    append(tmp_path / "x.log", "[ERROR] [A] b\n")
+    append(tmp_path / "x.log.1", line(NOW - HOUR / 2))  # was counted under another name
+    batch = LogReader(tmp_path / "x.log").begin(NOW, HOUR)
+    assert totals(batch) == (1, 1)
+    assert batch.news == batch.buckets
+    assert batch.covered_since == NOW - HOUR
 
 
 def test_missing_at_the_start(tmp_path: Path) -> None:
@@ -109,6 +183,14 @@ def test_missing_at_the_start(tmp_path: Path) -> None:
     assert batch.buckets[0].at == NOW + 2 * TICK
 
 
+def test_compressed(tmp_path: Path) -> None:
+    """What is compressed is refused with the cure, and its bytes are not taken for lines."""
+    path = tmp_path / "x.log"
+    path.write_bytes(gzip.compress(line(NOW).encode()))
+    with pytest.raises(CollectError, match=r"x\.log: compressed, so nothing is written to it \(give the log"):
+        LogReader(path).start(NOW, HOUR)
+
+
 def test_unreadable_at_the_start(log: Path, tmp_path: Path) -> None:
     """A file that becomes readable later has a past that is not counted as new."""
     reader = LogReader(tmp_path / "link")
@@ -118,6 +200,17 @@ def test_unreadable_at_the_start(log: Path, tmp_path: Path) -> None:
     (tmp_path / "link").unlink()
     (tmp_path / "link").symlink_to(log)
     assert totals(reader.read(NOW)) == (1, 1)
+
+
+def test_gone_right_after_the_start(log: Path) -> None:
+    """What was written after the first look and before the file was deleted is read all the same."""
+    reader = LogReader(log)
+    reader.start(NOW, HOUR)
+    append(log, line(NOW, "ERROR"))
+    log.unlink()
+    assert totals(reader.read(NOW + TICK)) == (1, 1)
+    with pytest.raises(CollectError, match="No such file"):
+        reader.read(NOW + 2 * TICK)
 
 
 def test_gone_and_back(log: Path) -> None:
@@ -135,9 +228,17 @@ def test_flood_is_read_in_slices(log: Path) -> None:
     """What one read leaves is told, and not dated to the read that gets to it."""
     reader = LogReader(log)
     reader.start(NOW, HOUR)
+    before = log.stat().st_size
     append(log, *[line(NOW + TICK, "ERROR", "x" * 1000)] * 20_000)
-    batches = [reader.read(NOW + TICK * number) for number in (1, 2, 3)]
-    assert [batch.behind_bytes > 0 for batch in batches] == [True, True, False]
+    first = reader.read(NOW + TICK, seconds=0)
+    assert first.bytes_read == pytest.approx(SLICE_BYTES, rel=0.01)
+    assert first.behind_bytes + first.bytes_read == log.stat().st_size - before
+    assert first.late == pytest.approx(0)
+    later = reader.read(NOW + 3 * TICK, seconds=0)
+    assert later.late == 10
+    rest = reader.read(NOW + 4 * TICK)
+    assert (rest.behind_bytes, rest.late) == (0, 0)
+    batches = [first, later, rest]
     assert sum(totals(batch)[1] for batch in batches) == 20_000
     assert {bucket.at for batch in batches for bucket in batch.buckets} == {NOW}
 

@@ -1,18 +1,23 @@
 """Every line is read once, whatever rotates the file."""
 
+import gzip
 import json
 import os
+import select
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.drawn import ids, rows
 from watchdog.errors import CollectError
 from watchdog.logs import Position, Tail
+from watchdog.logs.encoding import Encoding
 
 LIMIT = 1 << 20
 
@@ -231,50 +236,105 @@ def test_behind(log: Writer) -> None:
     assert [tail.read(8).behind for _ in range(3)] == [12, 4, 0]
 
 
-STEPS = st.lists(st.sampled_from(["line", "line", "line", "part", "read", "restart", "rotate"]), max_size=40)
+def test_what_has_settled_is_seen_to_change(tmp_path: Path) -> None:
+    """A file that nothing happened to for a while is no longer opened, and each change is seen at once."""
+    changes = [Writer.line, Writer.rename, Writer.copytruncate, recreate, truncate]
+    logs = [Writer(tmp_path / f"{change.__name__}.log") for change in changes]
+    for each in logs:
+        each.line()
+    tails = [Tail(each.path) for each in logs]
+    assert [read_all(tail) for tail in tails] == [["0"]] * 5
+    until = time.monotonic() + 1.2
+    while time.monotonic() < until:
+        assert [tail.read(LIMIT).data for tail in tails] == [b""] * 5
+        select.select([], [], [], 0.05)
+    for each, change in zip(logs, changes, strict=True):
+        change(each)
+        each.line("new")
+    assert [read_all(tail)[-1] for tail in tails] == ["2 new", *["1 new"] * 4]
 
 
-@settings(max_examples=150, deadline=None)
-@given(steps=STEPS, limit=st.sampled_from([64, LIMIT]), how=st.sampled_from(["rename", "copytruncate"]))
-def test_any_interleaving_loses_and_doubles_nothing(steps: list[str], limit: int, how: str) -> None:
-    """
-    Every line written is read exactly once, in order, whenever its file is rotated.
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("limit", [64, LIMIT])
+def test_encodings(tmp_path: Path, encoding: str, limit: int) -> None:
+    """What is read is UTF-8, also where a sign holds a line end's byte or is cut in two."""
+    path = tmp_path / "x.log"
+    lines = ["first line", "größer ✓", "ਊ\u0a0d\u0d0a is no line end", "crlf\r", "", "last"]
+    data = "".join(f"{line}\n" for line in lines).encode(encoding)
+    path.write_bytes(data[:33])
+    tail = Tail(path)
+    read = tail.read(limit).data
+    with path.open("ab") as file:
+        file.write(data[33:])
+    read += b"".join(iter(lambda: tail.read(limit).data, b""))
+    assert read.decode("utf-8-sig").split("\n")[:-1] == lines
+    assert tail.read(LIMIT).position.offset == len(data)
 
-    Only a file of which nothing has been read yet can be truncated unnoticed.
-    """
-    with TemporaryDirectory() as folder:
-        log = Writer(Path(folder) / "x.log")
-        tail = Tail(log.path)
-        read: list[str] = []
 
-        def look() -> Position:
-            piece = tail.read(limit)
-            read.extend(piece.data.decode().split("\n")[:-1])
-            return piece.position
+ODD = {
+    "NUL bytes inside": b"a\0b\nc\n",
+    "nothing but NUL bytes": b"\0" * 100 + b"\n",
+    "one stray NUL in a short file": b"a\0\n",
+    "carriage returns": b"a\r\nb\rc\r\n",
+    "not UTF-8": b"caf\xe9\n",
+    "a line of 1 MB": b"x" * 1_000_000 + b"\nafter\n",
+}
 
-        position = look()
-        for step in steps:
-            if step == "line":
-                log.line()
-            elif step == "part":
-                log.file.write(b"%d in " % len(log.written))
-                log.written.append(f"{len(log.written)} in two")
-                position = look()
-                log.file.write(b"two\n")
-            elif step == "read":
-                position = look()
-            elif step == "restart":
-                tail.close()
-                tail = Tail(log.path, position)
-            elif not log.sibling(8).exists():
-                while how == "copytruncate" and not (
-                    position.offset and position.inode == log.path.stat().st_ino
-                ):
-                    log.line()
-                    position = look()
-                getattr(log, how)()
-        for _ in range(100):
-            look()
-        log.file.close()
-        tail.close()
-        assert read == log.written
+
+@pytest.mark.parametrize("content", ODD.values(), ids=ODD)
+def test_odd_content(tmp_path: Path, content: bytes) -> None:
+    """Bytes are handed on as they are, and each line is one."""
+    path = tmp_path / "x.log"
+    path.write_bytes(content)
+    tail = Tail(path)
+    assert b"".join(iter(lambda: tail.read(2 * LIMIT).data, b"")) == content
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.text(st.sampled_from("a\u0a00\u000a\u0a0a\r\0é✓"), max_size=6), min_size=1, max_size=8),
+    st.sampled_from(["utf-16-le", "utf-16-be"]),
+)
+def test_line_ends_of_any_utf_16(pieces: list[str], codec: Literal["utf-16-le", "utf-16-be"]) -> None:
+    """The first and the last line end are where they are in the decoded text."""
+    text = "".join(pieces)
+    encoding = Encoding(codec, 2)
+    data = text.encode(codec)
+    assert encoding.first_end(data) == 2 * (text.find("\n") + 1)
+    assert encoding.last_end(data) == 2 * (text.rfind("\n") + 1)
+
+
+BELIEVED = """
+  what became of the file meanwhile            | what is read
+  nothing                                      | new
+  replaced by another under the same name      | other new
+  overwritten in place by less                 | other new
+  overwritten in place by more                 | other1 other2 other3 other4 new
+  renamed, and another has the name            | late other new
+  renamed, compressed, and another has it      | late other new
+  renamed and deleted, and another has it      | other new
+"""
+
+
+@pytest.mark.parametrize(("fate", "expected"), rows(BELIEVED), ids=ids(BELIEVED))
+def test_remembered_position(tmp_path: Path, fate: str, expected: str) -> None:
+    """A position is believed where the file still has what was read of it, and nowhere else."""
+    path, rotated = tmp_path / "x.log", tmp_path / "x.log.1"
+    path.write_text("old1\nold2\nold3\n")
+    with Tail(path) as tail:
+        read_all(tail)
+        position = tail.read(LIMIT).position
+    if fate.startswith("re"):
+        path.rename(rotated if fate.startswith("renamed") else tmp_path / "y")
+    if fate.startswith("renamed"):
+        with rotated.open("a") as file:
+            file.write("late\n")
+    if "compressed" in fate:
+        (tmp_path / "x.log.1.gz").write_bytes(gzip.compress(rotated.read_bytes()))
+    if "compressed" in fate or "deleted" in fate:
+        rotated.unlink()
+    if fate != "nothing":
+        path.write_text("".join(f"{word}\n" for word in expected.split() if word.startswith("other")))
+    with path.open("a") as file:
+        file.write("new\n")
+    assert " ".join(read_all(Tail(path, position))) == expected

@@ -1,12 +1,13 @@
 """A whole chunk is counted as its lines are one by one."""
 
+import re
 from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watchdog.logs import FORMATS, Context, Level, Tallier, Tally, detect, follow, tally
+from watchdog.logs import ERRORS, FORMATS, Context, ErrorLine, Level, Tallier, Tally, detect, follow, tally
 
 HEADERS = (
     "2026-02-19 01:33:5{d},12{d} | {level:8} | {name} | ",
@@ -19,7 +20,15 @@ HEADERS = (
     "[{level}] [{name}] ",
     '{{"ts": "2026-02-19T01:33:5{d}Z", "level": "{level}", "msg": "',
     '{{"level":{d}0,"time":153117107463{d},"msg":"',
+    '{{"level":{d}0,"msg":"',
+    '{{"level":{d},"hostname":"{name}","msg":"',
+    '{{"level":{d}0,"pid":{d},"hostname":"{name}","msg":"',
+    "<{d}>Feb 19 01:33:50 host unit[1]: ",
+    "<1{d}>Feb 19 01:33:50 host unit[{d}]: {level}: ",
     '{{"msg": "{name}", "x": {{"level": "ERROR"}}, "level": "{level}", "y": "',
+    '{{"msg": "{name}", "logger": "\\"level\\": \\"ERROR\\"", "level": "{level}"}}',
+    '{{"msg": \\"{name}", "level": "{level}"}}',
+    '{{"level": null, "a": [{d}, "level"], "severity": "{level}"}}',
     "time=2026-02-19T01:33:5{d}Z level={level} msg=",
     "level={level}",
     "{level}:{name}:",
@@ -60,39 +69,78 @@ def lines(draw: st.DrawFn) -> bytes:
     return (dress + header + text).encode()
 
 
-def by_line(chunk: bytes, format: str) -> tuple[int, dict[Level, int], Context]:
-    """Count as slowly and plainly as can be."""
-    context, levels = Context.START, Counter[Level]()
+def by_line(chunk: bytes, format: str) -> tuple[int, dict[Level, int], Context, Counter[bytes]]:
+    """Count as slowly and plainly as can be: lines, levels, context, error lines."""
+    context, levels, errors = Context.START, Counter[Level](), Counter[bytes]()
     rows = chunk.removesuffix(b"\n").split(b"\n") if chunk else []
     for line in rows:
         level, context = follow(line, format, context)
         if level is not None:
             levels[level] += 1
-    return len(rows), dict(levels), context
+            if level in ERRORS:
+                errors[re.sub(rb"[0-9]", b"0", line)[:300]] += 1
+    return len(rows), dict(levels), context, errors
 
 
-@settings(max_examples=150, deadline=None)
+def numbers(found: Tally) -> dict[bytes, int]:
+    """Return how often each error line came."""
+    return {key: line.count for key, line in found.error_lines.items()}
+
+
+@settings(max_examples=100, deadline=None)
 @given(
     some=st.lists(lines(), min_size=1, max_size=12),
     order=st.lists(st.integers(0, 11), min_size=1, max_size=60),
     format=st.sampled_from([*FORMATS, None]),
     block=st.sampled_from([200, 1000, 1 << 16]),
     whole=st.booleans(),
+    ending=st.sampled_from([b"\n", b"\n", b"\r\n"]),
 )
 def test_chunk_equals_line_by_line(
-    some: list[bytes], order: list[int], format: str | None, block: int, whole: bool
+    *, some: list[bytes], order: list[int], format: str | None, block: int, whole: bool, ending: bytes
 ) -> None:
     """However lines are mixed, the fast way and the plain way agree."""
-    chunk = b"\n".join(some[index % len(some)] for index in order) + (b"\n" if whole else b"")
+    chunk = ending.join(some[index % len(some)] for index in order) + (ending if whole else b"")
     if not chunk:
         return
     name = format or detect(chunk.split(b"\n"))
     tallier = Tallier(name, block=block, small=0)
+    picky = Tallier(name, block=block, small=0, ignored=lambda line: line[-1:] == b"x")
+    expected = by_line(chunk, name)
     for _ in range(2):  # the second time its headers are known
-        tallier.context = Context.START
-        found = tallier.count(chunk)
-        assert by_line(chunk, name) == (found.lines, dict(found.levels), tallier.context)
+        tallier.context = picky.context = Context.START
+        found, heard = tallier.count(chunk), picky.count(chunk)
+        assert expected == (found.lines, dict(found.levels), tallier.context, numbers(found))
+        assert expected[:3] == (heard.lines, dict(heard.levels), picky.context)
+        unheard = {key: count for key, count in expected[3].items() if key.endswith(b"x") and len(key) < 300}
+        assert sum(unheard.values()) == heard.ignored == found.errors - heard.errors
+        assert expected[3] - Counter(unheard) == Counter(numbers(heard))
     assert found.records == sum(found.levels.values())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    some=st.lists(lines(), min_size=1, max_size=8),
+    order=st.lists(st.integers(0, 7), min_size=1, max_size=40),
+    format=st.sampled_from(list(FORMATS)),
+)
+def test_newest_error_line_is_shown(some: list[bytes], order: list[int], format: str) -> None:
+    """Of each kind of error line the last is the example, or one that ended in an exception."""
+    rows = [some[index % len(some)] for index in order]
+    newest = {}
+    context = Context.START
+    for row in rows:
+        level, context = follow(row, format, context)
+        if level in ERRORS:
+            newest[re.sub(rb"[0-9]", b"0", row)[:300]] = row
+    tallier = Tallier(format, block=500, small=0)
+    chunk = b"\n".join(rows) + b"\n"
+    tallier.count(chunk)
+    tallier.context = Context.START
+    shown = {key: line.sample for key, line in tallier.count(chunk).error_lines.items()}
+    assert newest.keys() == shown.keys()
+    for key, sample in shown.items():
+        assert sample == newest[key] or b" | " in sample
 
 
 @settings(max_examples=100, deadline=None)
@@ -110,7 +158,7 @@ def test_chunks_add_up(some: list[bytes], at: int) -> None:
     cut = len(b"\n".join(some[:at])) + 1
     tallier = Tallier("pipe")
     parts = tallier.count(whole[:cut]) + tallier.count(whole[cut:])
-    assert by_line(whole, "pipe") == (parts.lines, dict(parts.levels), tallier.context)
+    assert by_line(whole, "pipe") == (parts.lines, dict(parts.levels), tallier.context, numbers(parts))
 
 
 def line(level: str, text: str) -> bytes:
@@ -130,9 +178,13 @@ def test_counts() -> None:
         records=4,
         levels={Level.INFO: 1, Level.ERROR: 1, Level.NONE: 1, Level.CRITICAL: 1},
         last_error=line("CRITICAL", "c").rstrip(),
-        samples={
-            b"0000-00-00 00:00:00,000 | ERROR    | __main__ | b": line("ERROR", "b").rstrip(),
-            b"0000-00-00 00:00:00,000 | CRITICAL | __main__ | c": line("CRITICAL", "c").rstrip(),
+        error_lines={
+            b"0000-00-00 00:00:00,000 | ERROR    | __main__ | b": ErrorLine(
+                1, line("ERROR", "b").rstrip() + b" | KeyError: 1"
+            ),
+            b"0000-00-00 00:00:00,000 | CRITICAL | __main__ | c": ErrorLine(
+                1, line("CRITICAL", "c").rstrip()
+            ),
         },
     )
     assert found.errors == 2
@@ -151,7 +203,7 @@ def test_last_error_and_its_exception(times: int) -> None:
 def test_samples_differ_by_more_than_digits() -> None:
     """A thousand errors of one kind are one sample."""
     chunk = b"".join(line("ERROR", f"order {number} refused") for number in range(1000, 2000))
-    assert len(tally(chunk + line("ERROR", "other"), "pipe").samples) == 2
+    assert len(tally(chunk + line("ERROR", "other"), "pipe").error_lines) == 2
 
 
 def test_many_loggers() -> None:
@@ -162,3 +214,30 @@ def test_many_loggers() -> None:
         for level in ("INFO", "ERROR")
     ]
     assert tally(b"".join(rows), "dash").levels == {Level.INFO: 5000, Level.ERROR: 5000}
+
+
+def test_too_many_kinds_of_errors_are_still_counted() -> None:
+    """Two thousand kinds are told apart; the others are counted together."""
+    names = [
+        f"{chr(97 + number // 676)}{chr(97 + number // 26 % 26)}{chr(97 + number % 26)}"
+        for number in range(9000)
+    ]
+    rows = [line("ERROR", f"{name} refused") for name in names]
+    found = tally(b"".join(rows) + rows[0], "pipe")
+    assert len(found.error_lines) == 2001
+    assert found.error_lines[b""] == ErrorLine(7000, rows[-1].rstrip())
+    assert found.error_lines[re.sub(rb"[0-9]", b"0", rows[0].rstrip())] == ErrorLine(2, rows[0].rstrip())
+    assert found.errors == sum(error.count for error in found.error_lines.values())
+
+
+def test_ignored_errors() -> None:
+    """They are in the levels, but neither errors nor evidence."""
+    chunk = (
+        (line("ERROR", "known 1") + TRACEBACK + line("ERROR", "other 2")) * 50
+        + line("ERROR", "known 3")
+        + TRACEBACK
+    )
+    found = Tallier("pipe", ignored=lambda row: b"known" in row).count(chunk)
+    assert (found.levels, found.errors, found.ignored) == ({Level.ERROR: 101}, 50, 51)
+    assert numbers(found) == {b"0000-00-00 00:00:00,000 | ERROR    | __main__ | other 0": 50}
+    assert found.last_error == line("ERROR", "other 2").rstrip()

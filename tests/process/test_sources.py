@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.drawn import T0
 from watchdog.config import parse
 from watchdog.model import Labels, Reading, SignalKey
 from watchdog.sidecar import Sidecar
-from watchdog.signals.base import Signal, SignalConfig
-from watchdog.sources import OVERDUE, Source, Turn, look
+from watchdog.signals.base import GatheredSignal, Signal, SignalConfig
+from watchdog.sources import OVERDUE, Source, Timed, Turn, local_sources, look
 
 PATIENCE = 3600.0
 SECOND = timedelta(seconds=1)
@@ -87,3 +87,44 @@ async def test_a_late_answer_about_what_was_forgotten_is_not_taken() -> None:
     assert slow.source.took > 0
     assert {key.kind for key in sidecar.history.latest} == {"heartbeat", "redis", "watchdog"}
     await sidecar.stop()
+
+
+class Counter(GatheredSignal[SignalConfig]):
+    """A signal of many that are asked in one go, and that notes how often."""
+
+    asks: ClassVar[list[list[str]]] = []
+
+    @property
+    def asked_of(self) -> str:
+        """Return whom it asks: the first letter of its service."""
+        return self.key.service[0]
+
+    @classmethod
+    def gather(cls, signals: Sequence[Counter], now: datetime) -> list[Reading]:
+        """Answer for all of them."""
+        cls.asks.append([signal.key.service for signal in signals])
+        return [
+            Reading(signal.key, now, trouble="no" if "2" in signal.key.service else None)
+            for signal in signals
+        ]
+
+
+async def test_those_who_ask_the_same_are_asked_for_together() -> None:
+    """In one source for each of whom they ask; one that is due more rarely joins when it is due."""
+    Counter.asks.clear()
+    every = {"a1": SECOND, "a2": SECOND, "a3": 3 * SECOND, "b1": SECOND}
+    keys = {name: SignalKey(name, "unit", Labels(unit=name)) for name in every}
+    timed = [
+        Timed(Counter(keys[name], SignalConfig(every=None), SECOND), each) for name, each in every.items()
+    ]
+    sources = local_sources(timed)
+    assert [source.name for source in sources] == ["a", "b"]
+    for second in range(4):
+        readings = await look(sources, T0 + second * SECOND, 10)
+        assert {r.signal.service: r.trouble for r in readings if r.signal.service != "a3"} == {
+            "a1": None,
+            "a2": "no",
+            "b1": None,
+        }
+    of_a = [asked for asked in Counter.asks if asked != ["b1"]]
+    assert of_a == [["a1", "a2", "a3"], ["a1", "a2"], ["a1", "a2"], ["a1", "a2", "a3"]]

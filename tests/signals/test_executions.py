@@ -16,7 +16,7 @@ from watchdog.history import History
 from watchdog.model import AtLeast, Reading, Value
 from watchdog.signals import SIGNALS
 from watchdog.signals.base import RedisSignal
-from watchdog.signals.executions import ExecutionsConfig
+from watchdog.signals.results import ExecutionsConfig
 from watchdog.units import EPOCH
 
 CATALOGUE = {"executions": SIGNALS["executions"].MEASURES}
@@ -476,4 +476,4 @@ def test_offered_measures() -> None:
     plain = {"total", "succeeded", "age", "success_ratio"}
     assert set(executions().config.offered()) == plain
     full = executions(reason="error", input="plans").config.offered()
-    assert set(full) == plain | {"offered", "top_reason", "top_reason_share"}
+    assert set(full) == plain | {"offered", "answered", "top_reason", "top_reason_share"}

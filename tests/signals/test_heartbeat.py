@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +10,20 @@ import pytest
 from pydantic import ValidationError
 
 from tests.drawn import ids, rows
-from tests.signals.conftest import Bench, signal_of
+from tests.signals.conftest import Bench, signal_of, steps
+from watchdog.builtin import BUILTIN
+from watchdog.client import Heartbeat
+from watchdog.conditions import Truth, all_of, compare, look_up, parse_condition
+from watchdog.history import History
+from watchdog.model import AtLeast
+from watchdog.signals import SIGNALS
+from watchdog.signals.base import RedisSignal
 from watchdog.signals.heartbeat import HeartbeatConfig
+from watchdog.synthetic import Mark, mark_key
 from watchdog.units import EPOCH
 
 KEY = "quantum:svc:rl_trainer:heartbeat"
+GONE = {"present": 0.0, "synthetic": 0.0}
 
 
 def stamp(bench: Bench, ago: float, form: str) -> str:
@@ -113,7 +123,7 @@ def test_text_without_a_declared_life_tells_no_age(bench: Bench) -> None:
     """What cannot apply is not unknown."""
     bench.client.set(KEY, "alive", px=20_000)
     found = bench.look(signal_of("heartbeat", key=KEY, format="text"))
-    assert found.values.keys() == {"present", "unchanged", "ttl"}
+    assert found.values.keys() == {"present", "unchanged", "ttl", "synthetic"}
     assert found.known is True
 
 
@@ -123,13 +133,14 @@ def test_text_without_a_declared_life_tells_no_age(bench: Bench) -> None:
 def test_never_seen(bench: Bench) -> None:
     """A key nobody ever wrote is absent, has no age, and says so."""
     found = bench.look(signal_of("heartbeat", key=KEY))
-    assert (found.values, found.evidence) == ({"present": 0.0}, {"last_beat": "never seen"})
+    assert (found.values, found.evidence) == (GONE, {"last_beat": "never seen"})
 
 
 @pytest.mark.parametrize("place", [{"hash": "workers", "field": "trainer"}, {"stream": "beats"}])
 def test_never_seen_elsewhere(bench: Bench, place: dict[str, str]) -> None:
-    """So is a field, and so is a stream."""
-    assert bench.look(signal_of("heartbeat", **place)).values == {"present": 0.0}
+    """So is a field, and so is a stream, beside which there is no mark."""
+    expected = {"present": 0.0} if "stream" in place else GONE
+    assert expected == bench.look(signal_of("heartbeat", **place)).values
 
 
 def test_missing_after_it_was_seen(bench: Bench) -> None:
@@ -139,7 +150,7 @@ def test_missing_after_it_was_seen(bench: Bench) -> None:
     bench.look(signal)
     bench.client.delete(KEY)
     found = bench.look(signal, 50)
-    assert found.values == {"present": 0.0, "age": pytest.approx(60, abs=0.01)}
+    assert found.values == {**GONE, "age": pytest.approx(60, abs=0.01)}
     assert found.evidence == {"last_beat": bench.after(-10).isoformat()}
 
 
@@ -151,7 +162,7 @@ def test_missing_after_an_earlier_process_saw_it(bench: Bench) -> None:
     bench.look(first)
     bench.client.delete(KEY)
     second.remember(first.memory())
-    assert bench.look(second, 110).values == {"present": 0.0, "age": pytest.approx(120, abs=0.01)}
+    assert bench.look(second, 110).values == {**GONE, "age": pytest.approx(120, abs=0.01)}
 
 
 def test_stale(bench: Bench) -> None:
@@ -230,7 +241,9 @@ def test_not_frozen_but_skewed(bench: Bench) -> None:
 def test_a_longer_life_than_declared_is_not_frozen(bench: Bench) -> None:
     """The emergency publisher gives 300 s where the service gives 30 s: fresh all the same."""
     bench.client.set(KEY, stamp(bench, 0, "epoch ms"), px=300_000)
-    assert bench.look(signal_of("heartbeat", key=KEY, ttl="30s")).values["unchanged"] == 0
+    found = bench.look(signal_of("heartbeat", key=KEY, ttl="30s"))
+    assert found.values["unchanged"] == 0
+    assert str(found.evidence["foreign"]).endswith("so somebody else may write it")
 
 
 def test_no_expiry_although_one_is_declared(bench: Bench) -> None:
@@ -299,6 +312,172 @@ def test_not_a_timestamp_and_yet_of_known_age(bench: Bench) -> None:
     assert found.known is True
 
 
+# ---- who stands in for it ----------------------------------------------------------------------
+
+
+def mark(bench: Bench, until: float, **more: str) -> str:
+    """Return a mark that ends *until* seconds after the test began."""
+    found = Mark("moving the trainer", "ann@host", bench.began, bench.after(until))
+    return json.dumps({**json.loads(found.text()), **more})
+
+
+MARKS = """
+  beside the key                | synthetic | shown
+  nothing                       | 0         | nothing
+  a mark                        | 1         | synthetic
+  one whose time is over        | 0         | ended_mark
+  words                         | 1         | synthetic
+  a hash                        | not told  | synthetic
+"""
+
+
+@pytest.mark.parametrize(("beside", "told", "shown"), rows(MARKS), ids=ids(MARKS))
+def test_h06_a_mark_beside_the_key(bench: Bench, beside: str, told: str, shown: str) -> None:
+    """What stands there is believed while it lasts, and is always shown; a mark nobody understands is one."""
+    bench.client.set(KEY, stamp(bench, 1, "epoch integer"), ex=30)
+    texts = {"a mark": mark(bench, 60), "one whose time is over": mark(bench, -1), "words": "by hand"}
+    if beside in texts:
+        bench.client.set(mark_key(KEY), texts[beside])
+    if beside == "a hash":
+        bench.client.hset(mark_key(KEY), "by", "ann")
+    found = bench.look(signal_of("heartbeat", key=KEY))
+    assert told == (f"{found.values['synthetic']:g}" if "synthetic" in found.values else "not told")
+    assert ([shown] if shown != "nothing" else []) == [name for name in found.evidence if name != "value"]
+    assert found.known is True
+
+
+def test_what_a_mark_says_is_shown_without_secrets(bench: Bench) -> None:
+    """Anybody may have written it."""
+    bench.client.set(KEY, stamp(bench, 1, "epoch integer"), ex=30)
+    bench.client.set(mark_key(KEY), mark(bench, 60, reason="password=hunter2 \x1b[2J" + "x" * 900))
+    shown = str(bench.look(signal_of("heartbeat", key=KEY)).evidence["synthetic"])
+    assert "hunter2" not in shown
+    assert shown.isprintable()
+    assert len(shown) < 400
+
+
+def test_a_synthetic_beat_is_not_the_services_last(bench: Bench) -> None:
+    """When the emergency is over the age is that of the service's own last beat."""
+    signal = signal_of("heartbeat", key=KEY)
+    bench.client.set(KEY, stamp(bench, 100, "epoch ms"))
+    bench.look(signal)
+    bench.client.set(KEY, stamp(bench, 0, "epoch ms"))
+    bench.client.set(mark_key(KEY), mark(bench, 60))
+    bench.look(signal)
+    bench.client.delete(KEY, mark_key(KEY))
+    assert bench.look(signal, 20).values == {**GONE, "age": pytest.approx(120, abs=0.01)}
+
+
+# ---- what it tells of the work --------------------------------------------------------------------
+
+WORK = """
+  told, seconds ago                        | success_age | overdue
+  last_success=30 idle=- started=900       | 30          | 0.5
+  last_success=90 idle=- started=900       | 90          | 1.5
+  last_success=90 idle=6 started=900       | 90          | 0.1
+  last_success=- idle=6 started=900        | at least 900 | 0.1
+  last_success=- idle=- started=900        | at least 900 | 15
+  last_success=- idle=- started=-          | unknown     | unknown
+"""
+
+
+@pytest.mark.parametrize(("told", "age", "overdue"), rows(WORK), ids=ids(WORK))
+def test_what_it_tells_of_its_work(bench: Bench, told: str, age: str, overdue: str) -> None:
+    """Success and idleness are two things; one who never succeeded has not for as long as it runs."""
+    parts = dict(word.split("=") for word in told.split())
+    times = {
+        name: None if ago == "-" else bench.after(-float(ago)).timestamp() for name, ago in parts.items()
+    }
+    bench.client.set(KEY, json.dumps({"ts": bench.began.timestamp(), "done": 5, "failed": 1, **times}), ex=30)
+    found = bench.look(signal_of("heartbeat", key=KEY, expect_success="1m"))
+    words = {"unknown": None, "at least 900": AtLeast(900.0)}
+    for said, name in ((age, "success_age"), (overdue, "overdue")):
+        assert found.values[name] == (words[said] if said in words else pytest.approx(float(said)))
+
+
+def test_work_is_counted_across_restarts(bench: Bench) -> None:
+    """What was done before the first look nobody counts; a count that goes back began anew."""
+    signal = signal_of("heartbeat", key=KEY, expect_success="1m")
+    gained = []
+    for seconds, (done, failed) in enumerate([(100, 7), (104, 7), (3, 1), (3, 2)]):
+        value = {"ts": bench.after(seconds).timestamp(), "done": done, "failed": failed}
+        bench.client.set(KEY, json.dumps({**value, "last_success": value["ts"]}), ex=30)
+        found = bench.look(signal, seconds)
+        gained.append((steps(found, "done"), steps(found, "failed")))
+    assert gained == [(0, 0), (4, 0), (3, 1), (0, 1)]
+
+
+def test_a_heartbeat_that_tells_of_no_work_although_it_should(bench: Bench) -> None:
+    """Declared and not told is unknown, not idle."""
+    bench.client.set(KEY, stamp(bench, 1, "epoch integer"), ex=30)
+    found = bench.look(signal_of("heartbeat", key=KEY, expect_success="1m"))
+    assert (found.values["success_age"], found.gaps, found.known) == (None, ("done", "failed"), False)
+
+
+def test_in_a_field_of_a_hash(bench: Bench) -> None:
+    """The same value, in another place."""
+    now = bench.began.timestamp()
+    bench.client.hset(
+        "workers", "trainer", json.dumps({"ts": now - 3, "last_success": now - 5, "done": 1, "failed": 0})
+    )
+    signal = signal_of("heartbeat", hash="workers", field="trainer", expect_success="1m")
+    found = bench.look(signal).values
+    assert found["age"] == pytest.approx(3, abs=0.01)
+    assert found["success_age"] == pytest.approx(5, abs=0.01)
+
+
+LIVES = """
+  what the service does, for 20 minutes          | said
+  succeeds                                       | nothing
+  succeeds, then looks in vain: a quiet market   | nothing
+  looks in vain from the start                   | nothing
+  succeeds, then a thread beats for a wedged loop | HeartbeatIdle
+  succeeds, then only fails, and a thread beats  | HeartbeatFailing HeartbeatIdle
+  succeeds, then hangs                           | HeartbeatMissing HeartbeatStale
+"""
+
+
+@pytest.mark.parametrize(("life", "said"), rows(LIVES), ids=ids(LIVES))
+def test_w21_a_live_thread_for_a_wedged_loop(bench: Bench, life: str, said: str) -> None:
+    """By the service's own client, looked at each minute; what a thread keeps alive gives itself away."""
+    minute = 0
+    beat = Heartbeat(bench.client, KEY, ttl=3600, every=1, clock=lambda: bench.after(60 * minute))
+    signal = signal_of("heartbeat", key=KEY, expect_success="10m")
+    history = History(timedelta(hours=1))
+    for minute in range(20):
+        first, _, then = life.partition(", then ")
+        words = first if minute < 5 or not then else then
+        if "looks" in words:
+            beat.idle()
+        elif "succeeds" in words:
+            with beat.work():
+                pass
+        elif "fails" in words:
+            with beat.work() as work:
+                work.failed()
+        if "thread" in words:
+            held: Any = bench.client.get(KEY)
+            told = json.loads(held)
+            bench.client.set(KEY, json.dumps({**told, "ts": bench.after(60 * minute).timestamp()}), ex=30)
+        if words == "hangs":
+            bench.client.delete(KEY)
+        history.add([bench.look(signal, 60 * minute)])
+    watched = ("HeartbeatIdle", "HeartbeatFailing", "HeartbeatStale", "HeartbeatMissing")
+    found = {name for name in watched if holds(name, history, signal)}
+    assert (said if said != "nothing" else "") == " ".join(sorted(found))
+
+
+def holds(alert: str, history: History, signal: RedisSignal[Any]) -> bool:
+    """Say whether the conditions of the built-in rule hold now."""
+    at = history.latest[signal.key].at
+    found = []
+    for text in BUILTIN[alert]["when"]:
+        condition = parse_condition(text, {"heartbeat": SIGNALS["heartbeat"].MEASURES})
+        measure = signal.config.offered()[condition.term.measure]
+        found.append(compare(condition, look_up(condition.term, signal.key, measure, history, at)))
+    return all_of(found) is Truth.TRUE
+
+
 PLACES = [
     {},
     {"key": "a", "hash": "b", "field": "c"},
@@ -306,6 +485,8 @@ PLACES = [
     {"key": ""},
     {"key": "a", "ttl": "0s"},
     {"key": "a", "format": "epoch"},
+    {"key": "a", "expect_success": "0s"},
+    {"stream": "a", "expect_success": "1m"},
 ]
 
 

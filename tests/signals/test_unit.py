@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.signals.units import NOW, FakeSystemctl, unit
 from watchdog.errors import CollectError
-from watchdog.model import AtLeast, Counted, Reading, SignalKey, Value
-from watchdog.signals.unit import PROPERTIES, Unit, UnitConfig, exit_name
-from watchdog.systemctl import parse_time, show
+from watchdog.model import AtLeast, Counted, Reading, Value
+from watchdog.signals.unit import PROPERTIES, Unit, UnitConfig
+from watchdog.systemctl.show import (
+    ManagerAwayError,
+    Properties,
+    parse_show,
+    parse_span,
+    parse_time,
+    show,
+    show_each,
+)
+from watchdog.systemctl.states import exit_name
 
-NOW = datetime(2026, 2, 19, 1, 50, 25, tzinfo=UTC)
 SERVICE = "quantum-rl-trainer.service"
 TIMER = "quantum-policy-refresh.timer"
 STARTED = "ActiveEnterTimestamp=Thu_2026-02-19_00:00:00_UTC"
-
-
-class FakeSystemctl:
-    """A systemctl on PATH that prints what it is told to, and notes what it was asked."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self.runs('cat "$0.said"')
-
-    def runs(self, command: str) -> None:
-        """Let it run *command* from now on."""
-        script = self.folder / "systemctl"
-        script.write_text(f'#!/bin/sh\necho "TZ=$TZ $*" > "$0.asked"\n{command}\n')
-        script.chmod(0o755)
-
-    def says(self, properties: str) -> None:
-        """Let it print *properties*, one a line; an underscore stands for a blank."""
-        lines = [p.replace("_", " ") if "=" in p else p for p in properties.split()]
-        (self.folder / "systemctl.said").write_text("".join(f"{line}\n" for line in lines))
-
-    @property
-    def asked(self) -> str:
-        """Return what it was last asked."""
-        return (self.folder / "systemctl.asked").read_text().strip()
 
 
 @pytest.fixture
@@ -52,12 +39,6 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSystemctl:
     fake = FakeSystemctl(tmp_path / "bin")
     monkeypatch.setenv("PATH", f"{fake.folder}{os.pathsep}{os.environ['PATH']}")
     return fake
-
-
-def unit(name: str = SERVICE, **keys: object) -> Unit:
-    """Return the signal for *name*."""
-    config = UnitConfig.model_validate({"name": name, **keys})
-    return Unit(SignalKey("rl_trainer", "unit", config.labels()), config, timedelta(hours=1))
 
 
 def lives(systemctl: FakeSystemctl, moments: Sequence[str]) -> list[Reading]:
@@ -206,19 +187,21 @@ TIMERS = [
         AtLeast(300.0),
         AtLeast(1.0),
     ),
-    ("never at all", "LastTriggerUSec=n/a ActiveEnterTimestamp=", None, None),
 ]
 
 
 @pytest.mark.parametrize(("said", "ago", "late"), [t[1:] for t in TIMERS], ids=[t[0] for t in TIMERS])
 def test_timers(systemctl: FakeSystemctl, said: str, ago: Value, late: Value) -> None:
     """Expected every five minutes; one that never fired is at least as late as it has been active."""
-    systemctl.says(f"LoadState=loaded ActiveState=active SubState=waiting Result=success {said}")
+    coming = "NextElapseUSecRealtime=Thu_2026-02-19_02:00:00_UTC"
+    systemctl.says(f"LoadState=loaded ActiveState=active SubState=waiting Result=success {said} {coming}")
     found = unit(TIMER, expect_every="5m").look_here(NOW)
     assert {
         "state": "active",
         "active": 1.0,
         "result": "success",
+        "scheduled": 1.0,
+        "overdue": 0.0,
         "last_trigger": ago,
         "late": late,
     } == found.values
@@ -226,10 +209,10 @@ def test_timers(systemctl: FakeSystemctl, said: str, ago: Value, late: Value) ->
 
 
 OFFERED = {
-    "quantum-rl-trainer": "state active enabled restarts exit_status result",
-    "getty@tty1.service": "state active enabled restarts exit_status result",
-    TIMER: "state active enabled result last_trigger",
-    "multi-user.target": "state active enabled",
+    "quantum-rl-trainer": "state active enabled wanted restarts failed_runs exit_status outdated result",
+    "getty@tty1.service": "state active enabled wanted restarts failed_runs exit_status outdated result",
+    TIMER: "state active enabled wanted result last_trigger late overdue scheduled",
+    "multi-user.target": "state active enabled wanted",
 }
 
 
@@ -240,39 +223,79 @@ def test_offered_measures(name: str, measures: str) -> None:
     assert {"unit": name} == unit(name).config.labels()
 
 
-def test_lateness_is_offered_with_an_expectation() -> None:
-    """How late a timer is can be said once the file says how often it is due."""
-    assert "late" in unit(TIMER, expect_every="1h").config.offered()
-
-
 @pytest.mark.parametrize(
-    "keys", [{"name": "a b"}, {"name": "x*"}, {"name": "a.service", "expect_every": "1m"}]
+    "keys",
+    [
+        {"name": "a b"},
+        {"name": "x*"},
+        {"name": "a.service", "expect_every": "1m"},
+        {"name": "a.timer", "code": "/opt/a/*"},
+        {"name": "a@.service"},
+        {"name": "a@"},
+        {"name": "a" * 300},
+    ],
 )
 def test_refused_configurations(keys: dict[str, str]) -> None:
-    """No name systemd cannot have, no pattern of names, no lateness of a service."""
+    """No name systemctl refuses, no pattern of names, no lateness of a service, no code of a timer."""
     with pytest.raises(ValidationError):
         UnitConfig.model_validate(keys)
 
 
 @pytest.mark.parametrize(("user", "scope"), [(False, ""), (True, "--user ")], ids=["system", "user"])
-def test_the_question(systemctl: FakeSystemctl, user: bool, scope: str) -> None:
-    """One question for all properties, with times in UTC."""
+def test_one_question_for_all_units(systemctl: FakeSystemctl, user: bool, scope: str) -> None:
+    """With times in UTC; the answers come in the order of the units."""
+    systemctl.says("ActiveState=active", "ActiveState=failed")
+    found = Unit.gather([unit("a.service", user=user), unit("b.service", user=user)], NOW)
+    assert [reading.values["state"] for reading in found] == ["active", "failed"]
+    assert [f"TZ=UTC {scope}show -p {PROPERTIES} -- a.service b.service"] == systemctl.asked
+
+
+REFUSES = """
+case "$*" in *bad.service*) echo "Failed to get properties: Unit name bad is not valid." >&2; exit 1;; esac
+cat "$0.said"
+"""
+
+
+def test_one_that_is_refused_spoils_no_other(systemctl: FakeSystemctl) -> None:
+    """systemctl refuses the whole question for one name; then each is asked for by itself."""
+    systemctl.runs(REFUSES)
     systemctl.says("ActiveState=active")
-    unit(user=user).look_here(NOW)
-    properties = (
-        "Id,LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,ActiveEnterTimestamp,"
-        "UnitFileState,LastTriggerUSec,InvocationID,TriggeredBy"
+    told = Unit.gather([unit("a.service"), unit("bad.service"), unit("b.service")], NOW)
+    assert [reading.values.get("state") for reading in told] == ["active", None, "active"]
+    assert [reading.trouble for reading in told] == [
+        None,
+        "systemctl show bad.service failed: Failed to get properties: Unit name bad is not valid.",
+        None,
+    ]
+
+
+def test_answers_that_cannot_be_told_apart(systemctl: FakeSystemctl) -> None:
+    """An argument with two ends of line looks like two units: nobody's state is mistaken for another's."""
+    systemctl.runs(
+        """case "$*" in *"-- a b") printf 'ActiveState=active\\n\\nX=1\\n\\nActiveState=failed\\n';; *) cat "$0.said";; esac"""
     )
-    assert f"TZ=UTC {scope}show -p {properties} -- {SERVICE}" == systemctl.asked
+    systemctl.says("ActiveState=inactive")
+    found = show_each(["a", "b"], "ActiveState", user=False)
+    assert found == [{"ActiveState": "inactive"}] * 2
 
 
-def test_no_bus(systemctl: FakeSystemctl) -> None:
-    """In a container there is a systemctl and nobody it could ask."""
-    systemctl.runs('echo "Failed to connect to bus: No such file or directory" >&2; exit 1')
-    with pytest.raises(CollectError) as caught:
-        unit().look_here(NOW)
-    expected = f"systemctl show {SERVICE} failed: Failed to connect to bus: No such file or directory"
-    assert expected == str(caught.value)
+AWAY = {
+    "container": "System has not been booted with systemd as init system (PID 1). Can't operate.",
+    "no bus": "Failed to connect to bus: No such file or directory",
+    "refused": "Failed to connect to system scope bus via local transport: Connection refused",
+}
+
+
+@pytest.mark.parametrize("said", AWAY.values(), ids=AWAY.keys())
+def test_no_systemd_is_one_fault(systemctl: FakeSystemctl, said: str) -> None:
+    """Asked once, told once: the other units are unknown because their source is away."""
+    systemctl.runs(f'echo "{said}" >&2; exit 1')
+    first, second = Unit.gather([unit("a.service"), unit("b.service")], NOW)
+    cure = "leave `unit` out where there is no systemd, or give the watchdog its bus, /run/systemd/private"
+    expected = f"systemd cannot be asked: {said.rstrip('.')} ({cure})"
+    assert [(expected, None), (expected, "systemd")] == [(r.trouble, r.down) for r in (first, second)]
+    assert (first.known, second.known) == (False, None)
+    assert len(systemctl.asked) == 1
 
 
 def test_empty_answer(systemctl: FakeSystemctl) -> None:
@@ -292,7 +315,7 @@ def test_no_systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_systemctl_hangs(systemctl: FakeSystemctl) -> None:
     """A systemd that does not answer holds nobody up."""
     systemctl.runs("exec tail -f /dev/null")
-    with pytest.raises(CollectError, match="gave no answer within 200ms"):
+    with pytest.raises(ManagerAwayError, match="gave no answer within 200ms"):
         show([SERVICE], PROPERTIES, user=False, patience=timedelta(milliseconds=200))
 
 
@@ -334,3 +357,60 @@ EXITS = [
 def test_exit_names(status: str, result: str, shown: str) -> None:
     """Numbers only systemd gives have names; after a signal the number is the signal's."""
     assert shown == exit_name({"ExecMainStatus": status, "Result": result})
+
+
+SPANS = {
+    "1min 30s": 90.0,
+    "10h 31min 10.537936s": 37870.537936,
+    "1w 2d": 777600.0,
+    "100ms": 0.1,
+    "0": 0.0,
+    "infinity": None,
+    "": None,
+}
+
+
+@pytest.mark.parametrize(("text", "length"), SPANS.items())
+def test_spans(text: str, length: float | None) -> None:
+    """As systemctl prints a RestartSec= or the uptime at which a timer triggers."""
+    assert length == parse_span(text)
+
+
+LINE = st.text(alphabet="aé=\x00\r\u2028 ", max_size=8)
+SHOWN = PROPERTIES.split(",")
+ODD = st.text(max_size=9) | st.sampled_from(["infinity", "0", "Thu 2026-13-45 99:99:99 UTC", "Thu 2026-02-19 01:50:25 UTC", "1min 3.4.5s", "9"])  # fmt: skip
+QUICK = settings(max_examples=40, deadline=None)
+
+
+@QUICK
+@given(st.text())
+def test_any_answer_is_read(text: str) -> None:
+    """Whatever systemctl prints: blocks of properties come of it, never a crash."""
+    for block in parse_show(text):
+        assert all("\n" not in name and "=" not in name for name in block)
+
+
+@QUICK
+@given(st.text())
+def test_any_time_and_span_is_read_or_refused(text: str) -> None:
+    """In one sentence that moves no terminal."""
+    for parse in (parse_time, parse_span):
+        with contextlib.suppress(CollectError):
+            parse(text)
+
+
+@QUICK
+@given(st.dictionaries(st.sampled_from(SHOWN), ODD))
+def test_any_properties_become_a_reading(told: Properties) -> None:
+    """What a unit is made to say about itself takes down no look."""
+    for name in (SERVICE, TIMER):
+        reading = unit(name).read({"ActiveState": "active", **told}, NOW, stop=0.0)
+        assert reading.trouble is None or "\n" not in reading.trouble
+
+
+@QUICK
+@given(st.lists(st.dictionaries(st.sampled_from("ABC"), LINE, min_size=1), min_size=1, max_size=3))
+def test_what_is_printed_is_read_back(units: list[dict[str, str]]) -> None:
+    """Unit by unit, in order."""
+    printed = "\n".join("".join(f"{name}={text}\n" for name, text in unit.items()) for unit in units)
+    assert units == parse_show(printed)

@@ -1,10 +1,13 @@
-"""The commands that talk to the running sidecar, and the one that tries a receiver without it."""
+"""The commands that talk to the running sidecar, and those that need none."""
 
 from __future__ import annotations
 
 import typer
 
 from watchdog.commands.alerts import ack_command, alerts_command, deliveries_command, explain_command
+from watchdog.commands.heartbeat import heartbeat_command
+from watchdog.commands.logs import logs_command
+from watchdog.commands.settings import settings_app
 from watchdog.commands.silences import silence_app
 from watchdog.commands.trying import self_test_command, try_receiver_command
 
@@ -21,6 +24,16 @@ def add_commands(app: typer.Typer) -> None:
         help="Tell nobody of some alerts for a while: `silence add`, `list` and `end`.",
         epilog=f"{example} silence service=execution --for 2h --comment 'moving it'",
     )
+    app.add_typer(
+        settings_app,
+        name="settings",
+        help="Env files: `settings check` them before a commit, `baseline` to accept them, `show`.",
+        epilog=f"{example} settings check etc/*.env",
+    )
     app.command("deliveries", epilog=f"{example} deliveries --receiver ops --since 1h")(deliveries_command)
+    app.command("heartbeat", epilog=f"{example} heartbeat svc:rl:heartbeat --until 2h --reason 'moving it'")(
+        heartbeat_command
+    )
+    app.command("logs", epilog=f"{example} logs /var/log/quantum/*.log")(logs_command)
     app.command("self-test", epilog=f"{example} self-test --timeout 30s")(self_test_command)
     app.command("test-receiver", epilog=f"{example} test-receiver ops")(try_receiver_command)

@@ -57,7 +57,11 @@ FAULTS: Mapping[str, Fault] = {
             "W01",
             "every SKIP entry is parsed as an order, fails, and is acknowledged",
             _parse_everything,
-            expected=(("NoExecutions", "execution"), ("LogErrors", "execution")),
+            expected=(
+                ("NewLogErrors", "execution"),
+                ("LogErrors", "execution"),
+                ("NoExecutions", "execution"),
+            ),
         ),
         _TRAINER_GONE,
         replace(_TRAINER_GONE, id="U01", title="a script is not executable: the same break as G01"),

@@ -25,9 +25,21 @@ TERM_SECONDS = 1.5
 READY_SECONDS = 15.0
 EXEC_FAILED = 203
 SYSTEMCTL = """#!/bin/sh
-# Answers `systemctl show … UNIT` for the units of the demo's supervisor, which stands in for systemd.
+# Answers `systemctl show … -- UNIT…` for the units of the demo's supervisor, which stands in for systemd.
+while [ "$1" != -- ]; do shift; done
+shift
+for unit; do
+  cat "$(dirname "$0")/../units/$unit" 2>/dev/null || \\
+    printf 'Id=%s\\nLoadState=not-found\\nActiveState=inactive\\n' "$unit"
+  echo
+done
+"""
+JOURNALCTL = """#!/bin/sh
+# Answers `journalctl … -u UNIT` from the journal of the demo's supervisor, one entry of JSON a line.
 for unit; do :; done
-cat "$(dirname "$0")/../units/$unit" 2>/dev/null || printf 'Id=%s\\nLoadState=not-found\\n' "$unit"
+grep -F " $unit: " "$(dirname "$0")/../journal.log" | tail -n 10 |
+  sed -e 's/\\\\/\\\\\\\\/g' -e 's/"/\\\\"/g' \\
+  -e 's/^.*systemd\\[1\\]: \\(.*\\)$/{"__CURSOR":"0","__REALTIME_TIMESTAMP":"0","MESSAGE":"\\1"}/'
 """
 
 
@@ -155,6 +167,7 @@ class Supervisor:
         """Return what `systemctl show` would say about *unit*."""
         running = self._find(unit)
         active, sub = running.state
+        script = running.unit.argv[0]
         return {
             "Id": running.unit.name,
             "LoadState": "loaded",
@@ -162,6 +175,8 @@ class Supervisor:
             "SubState": sub,
             "Result": running.result,
             "ExecMainStatus": str(running.exit_status),
+            "ExecStart": f"{{ path={script} ; argv[]={script} ; ignore_errors=no"
+            f" ; status={running.exit_status} }}",
             "NRestarts": str(running.restarts),
             "ActiveEnterTimestamp": running.entered,
             "UnitFileState": "enabled",
@@ -281,9 +296,10 @@ def build_pipeline(
     }
     for folder in ("logs", "env", "bin", "tools", "units"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
-    systemctl = directory / "tools" / "systemctl"
-    systemctl.write_text(SYSTEMCTL, encoding="utf-8")
-    systemctl.chmod(0o755)
+    for name, text in (("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL)):
+        tool = directory / "tools" / name
+        tool.write_text(text, encoding="utf-8")
+        tool.chmod(0o755)
     (directory / "journal.log").touch()
     return Supervisor(
         directory,

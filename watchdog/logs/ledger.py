@@ -1,25 +1,28 @@
 """What was counted of one log file, by the time at which it was written."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from itertools import groupby
+from operator import itemgetter
 
 from watchdog.logs.formats import detect
-from watchdog.logs.patterns import Patterns, count_matches
+from watchdog.logs.lines import BLOCK, cut
+from watchdog.logs.patterns import Patterns, count_in
 from watchdog.logs.redact import redact
-from watchdog.logs.tally import BLOCK, SAMPLES, Tallier, Tally, cut
+from watchdog.logs.slots import SLOT, Slots, last_said, slot_of
+from watchdog.logs.tally import Tallier, Tally
 from watchdog.logs.times import timestamp
 
-SLOT = timedelta(seconds=10)
+__all__ = ["SLOT", "Bucket", "Clock", "Ledger", "evidence", "last_time"]
+
 LONGEST_EVIDENCE = 500
+_FEW_LINES = 8
 _SAMPLE_LINES = 100
-_LOOK_BACK = 200  # lines without a time that are looked at before giving up
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
-
-
-_Piece = tuple[bytes, datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,72 +84,63 @@ class Ledger:
     first_line_at: datetime | None = None
     last_line_at: datetime | None = None
     last_error: bytes | None = None
-    samples: dict[bytes, bytes] = field(default_factory=dict)
     slots: dict[datetime, Bucket] = field(default_factory=dict)
+    _clock: Clock | None = None
+    _slots: Slots = field(default_factory=lambda: Slots(_no_time))
 
     def add(self, chunk: bytes, clock: Clock) -> None:
         """Count the complete lines of *chunk*; one without a time has that of the line before."""
         if self.detecting:
-            lines = chunk[: 2 * BLOCK].split(b"\n")[:_SAMPLE_LINES]
-            self.tallier.use(detect((line for line in lines if line), self.tallier.format))
-        before: datetime | None = None
-        for block in cut(chunk, BLOCK):
-            pieces = _by_time(block, clock, before)
-            before = pieces[-1][1]
-            for _, same in groupby(pieces, key=lambda piece: _slot(piece[1] or clock.now)):
-                parts = list(same)
-                self._enter(b"".join(part for part, _ in parts), parts[-1][1] or clock.now)
+            self.tallier.use(_format_of(chunk, self.tallier.format))
+        if self._clock is not clock:
+            self._clock, self._slots = clock, Slots(clock.time_of)
+        for slot, pieces in groupby(_by_slot(chunk, self._slots), key=itemgetter(0)):
+            self._enter(slot, [piece for _, piece in pieces], clock)
 
     def buckets(self) -> tuple[Bucket, ...]:
         """Return what has been counted, oldest first."""
         return tuple(self.slots[at] for at in sorted(self.slots))
 
-    def _enter(self, piece: bytes, at: datetime) -> None:
-        slot = _slot(at)
-        bucket = Bucket(slot, self.tallier.count(piece), count_matches(piece, self.patterns))
+    def _enter(self, said: datetime | None, pieces: list[bytes], clock: Clock) -> None:
+        """Count *pieces*, written in the slot that they *said*, else now."""
+        slot = said or slot_of(clock.now)
+        matches = Counter(dict.fromkeys(self.patterns, 0))
+        show = (lambda lines: matches.update(count_in(lines, self.patterns))) if self.patterns else None
+        counted = self.tallier.count(*pieces, show=show)
+        bucket = Bucket(slot, counted, dict(matches))
         self.slots[slot] = self.slots[slot] + bucket if slot in self.slots else bucket
+        at = (last_time(pieces[-1], clock) or said) if said else clock.now
         self.first_line_at = self.first_line_at or at
         self.last_line_at = max(at, self.last_line_at or at)
-        self.last_error = bucket.tally.last_error or self.last_error
-        if len(self.samples) < SAMPLES:
-            self.samples = {**bucket.tally.samples, **self.samples}
+        self.last_error = counted.last_error or self.last_error
 
 
-def _by_time(block: bytes, clock: Clock, before: datetime | None) -> list[_Piece]:
-    """Cut *block* into pieces that were each written within one slot, with their times."""
-    first = clock.time_of(block[: block.find(b"\n")]) or before
-    last = last_time(block, clock) or first
-    if first is None or last is None:
-        return [(block, last)]
-    return _halve(block, clock, first, last)
+def _format_of(chunk: bytes, current: str) -> str:
+    """Return *current* if it is that of the first few lines, else that of many."""
+    for size in _FEW_LINES, _SAMPLE_LINES:
+        lines = chunk[: 2 * BLOCK].split(b"\n", size)[:size]
+        found = detect((line for line in lines if line), current)
+        if found == current:
+            break
+    return found
 
 
-def _halve(block: bytes, clock: Clock, first: datetime, last: datetime) -> list[_Piece]:
-    """Halve *block* until no piece goes over the end of a slot; log files are in order of time."""
-    middle = block.find(b"\n", len(block) // 2, -1) + 1 or block.rfind(b"\n", 0, len(block) // 2) + 1
-    if _slot(first) == _slot(last) or not middle:
-        return [(block, last)]
-    left, right = block[:middle], block[middle:]
-    end = last_time(left, clock) or first
-    begin = clock.time_of(right[: right.find(b"\n")]) or end
-    return _halve(left, clock, first, end) + _halve(right, clock, begin, last)
+def _no_time(line: bytes) -> datetime | None:  # noqa: ARG001
+    return None
 
 
-def _slot(at: datetime) -> datetime:
-    return at - timedelta(seconds=at.timestamp() % SLOT.total_seconds())
+def _by_slot(chunk: bytes, slots: Slots) -> Iterator[tuple[datetime | None, bytes]]:
+    """Cut *chunk* into pieces that were each written within one slot."""
+    last: datetime | None = None
+    for block in cut(chunk, BLOCK):
+        for piece in slots.cut(block, last):
+            yield piece
+            last = piece[0]
 
 
 def last_time(lines: bytes, clock: Clock) -> datetime | None:
     """Return the time of the last of *lines* that says one; a traceback's length is looked back."""
-    end = len(lines) - 1
-    for _ in range(_LOOK_BACK):
-        start = lines.rfind(b"\n", 0, end) + 1
-        if at := clock.time_of(lines[start:end]):
-            return at
-        end = start - 1
-        if end < 0:
-            break
-    return None
+    return last_said(lines, clock.time_of)
 
 
 def evidence(line: bytes) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from watchdog.errors import CollectError
 
 _MARK = 256  # bytes at the start, and as many before the offset, that tell a file from another
-_MOST_ROTATED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +18,7 @@ class Position:
 
     *fingerprint* is that of the file's first bytes and of the last before *offset*. *mid_line*
     says that the line at *offset* has been counted although its end had not been written.
+    *modified_ns* is when the file had been written to last: a rotated file that is older holds no news.
     """
 
     device: int
@@ -26,6 +26,15 @@ class Position:
     offset: int
     fingerprint: str
     mid_line: bool = False
+    modified_ns: int = 0
+
+    @classmethod
+    def read(cls, written: object) -> "Position":
+        """Return the position that *written* is the `asdict` of; ValueError or KeyError if it is not."""
+        if not isinstance(written, dict):
+            raise ValueError("a position is a mapping")
+        numbers = {name: int(written[name]) for name in ("device", "inode", "offset", "modified_ns")}
+        return cls(fingerprint=str(written["fingerprint"]), mid_line=bool(written["mid_line"]), **numbers)
 
 
 def open_file(path: Path) -> int:
@@ -57,34 +66,3 @@ def stands(descriptor: int, position: Position) -> bool:
 def is_same_file(status: os.stat_result, position: Position) -> bool:
     """Say whether *status* is that of the file *position* was taken in."""
     return (status.st_dev, status.st_ino) == (position.device, position.inode)
-
-
-def open_generations(path: Path) -> list[int]:
-    """
-    Open *path* and, newest first, its rotated siblings `path.1`, `path.2`… as far as there are any.
-
-    Raise CollectError if *path* itself cannot be opened.
-    """
-    found = [open_file(path)]
-    first = os.fstat(found[0])
-    seen = {(first.st_dev, first.st_ino)}
-    for number in range(1, _MOST_ROTATED + 1):
-        try:
-            descriptor = open_file(path.with_name(f"{path.name}.{number}"))
-        except CollectError:
-            break
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) in seen:
-            os.close(descriptor)  # it was renamed while we were looking
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        found.append(descriptor)
-    return found
-
-
-def find(descriptors: list[int], position: Position) -> int | None:
-    """Find which of *descriptors* holds *position*: the same file, else a copy made before truncation."""
-    holds = [index for index, descriptor in enumerate(descriptors) if stands(descriptor, position)]
-    same = (index for index in holds if is_same_file(os.fstat(descriptors[index]), position))
-    copy = (index for index in holds if position.offset)
-    return next(same, next(copy, None))

@@ -1,30 +1,30 @@
 """
 Counts of a whole chunk of log, exactly what reading it line by line would give, only faster.
 
-Within one file a few headers, alike but for their digits, begin almost every line. So the digits
-are masked and each such header is counted in one search; only the lines left over are read one
-by one. A search is anchored to the line's start, so no text inside a message is ever counted.
+A block of lines is sorted by their headers at once; what no header tells is read one by one, and
+remembered, because much of it is said again.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
-from watchdog.logs.formats import BARE, FORMATS, classify, level_of, strip
+from watchdog.logs.errorlines import ErrorLine, ErrorRecords, merge_error_lines
+from watchdog.logs.formats import BARE, classify
+from watchdog.logs.headers import Headers
 from watchdog.logs.levels import ERRORS, Level
+from watchdog.logs.lines import BLOCK, Lines, cut, mask
 from watchdog.logs.records import Context, follow
 
-BLOCK = 1 << 16  # fits the processor's cache
 SMALL = 1 << 11  # below this it is cheaper to read line by line
-MOST_HEADERS = 16
-LONGEST_HEADER = 400
-SAMPLES = 200  # distinct error lines that a tally keeps
-_SAMPLES_OF_A_HEADER = 5
-_WORTH_SHARING = 10  # a shorter beginning is found too often to be quick
-_SAMPLE_LENGTH = 2000
-_MASK = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
-_COUNTED = b"1"  # no masked text has another digit than 0
+_MOST_REMEMBERED = 4096  # lines
+_LONGEST_REMEMBERED = 500
+_WORTH_SPLITTING = 4  # lines for each that is looked at
+# Python 3.11 is slow to look up a member, and slow to hash it.
+_RECORD, _TRACEBACK = Context.RECORD, Context.TRACEBACK
+_NONE = Level.NONE
+_Answer = tuple[Level | None, Context]  # of `follow`
+_UNKNOWN: _Answer = Level.ERROR, Context.START  # told by nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,33 +32,36 @@ class Tally:
     """
     How many lines, how many records, and how many records of each level.
 
-    *last_error* is the last error line, with the exception its traceback ended in; *samples*
-    are a few of the error lines by what they are with their digits masked.
+    *last_error* is the last error line, with the exception its traceback ended in. *error_lines*
+    counts every error record by its first line with its digits masked to 0, cut at 300 bytes; what
+    is beyond `MOST_ERROR_LINES` of them is counted under `OTHER`. *ignored* counts the error records
+    that nobody wants to hear of: they are in the levels, and nowhere else.
     """
 
     lines: int = 0
     records: int = 0
     levels: Mapping[Level, int] = field(default_factory=dict)
     last_error: bytes | None = None
-    samples: Mapping[bytes, bytes] = field(default_factory=dict)
+    error_lines: Mapping[bytes, ErrorLine] = field(default_factory=dict)
+    ignored: int = 0
 
     @property
     def errors(self) -> int:
-        """Return the number of records at level error or above."""
-        return sum(self.levels.get(level, 0) for level in ERRORS)
+        """Return the number of records at level error or above that are not ignored."""
+        return sum(self.levels.get(level, 0) for level in ERRORS) - self.ignored
 
     def __add__(self, other: "Tally") -> "Tally":
         """Return both counts together, *other* being the later."""
         levels = dict(self.levels)
         for level, count in other.levels.items():
             levels[level] = levels.get(level, 0) + count
-        samples = {**other.samples, **self.samples} if self.samples else other.samples
         return Tally(
             self.lines + other.lines,
             self.records + other.records,
             levels,
             other.last_error or self.last_error,
-            dict(islice(samples.items(), SAMPLES)) if len(samples) > SAMPLES else samples,
+            merge_error_lines(self.error_lines, other.error_lines),
+            self.ignored + other.ignored,
         )
 
 
@@ -67,23 +70,12 @@ def tally(chunk: bytes, format: str = BARE, context: Context = Context.START) ->
     return Tallier(format, context).count(chunk)
 
 
-def cut(chunk: bytes, size: int) -> Iterator[bytes]:
-    """Cut *chunk* behind line ends into pieces no longer than *size*, unless one line is."""
-    if len(chunk) <= size:
-        yield chunk
-        return
-    start = 0
-    while start < len(chunk):
-        end = chunk.rfind(b"\n", start, start + size) + 1 or chunk.find(b"\n", start + size) + 1
-        yield chunk[start : end or len(chunk)]
-        start = end or len(chunk)
-
-
 class Tallier:
     """
     Counts one file, chunk after chunk, and learns its headers while doing so.
 
-    Works *block* bytes at a time, and reads what has fewer than *small* line by line.
+    Works *block* bytes at a time, and reads what has fewer than *small* line by line. *ignored* is
+    asked for the first line of each error record.
     """
 
     def __init__(
@@ -93,14 +85,15 @@ class Tallier:
         *,
         block: int = BLOCK,
         small: int = SMALL,
+        ignored: Callable[[bytes], bool] | None = None,
     ) -> None:
         self.context = context
         self._block = block
         self._small = small
+        self._ignored = ignored
         self._open_line = b""  # the first line of the record that the next lines may belong to
-        self._headers: dict[bytes, Level] = {}  # masked, with the line end before; most frequent first
-        self._shared = b""  # what all headers begin with
         self._format = format
+        self._start_learning()
 
     @property
     def format(self) -> str:
@@ -111,167 +104,126 @@ class Tallier:
         """Try *format* first from now on."""
         if format != self._format:
             self._format = format
-            self._headers = {}
-            self._shared = b""
+            self._start_learning()
 
-    def count(self, chunk: bytes) -> Tally:
-        """Count the lines of *chunk*, the last of which may lack its line end."""
-        found = _Found()
-        if chunk:
-            for block in cut(chunk if chunk.endswith(b"\n") else chunk + b"\n", self._block):
-                self._count_block(b"".join((b"\n", memoryview(block)[:-1])), found)
-                found.base += len(block)
-        return found.tally()
+    def _start_learning(self) -> None:
+        self._headers = Headers(self._format, errors_apart=self._ignored is not None)
+        self._memories: dict[Context, dict[bytes, _Answer]] = {context: {} for context in Context}
 
-    def _count_block(self, block: bytes, found: "_Found") -> None:
-        """Count a *block* in which every line has its line end before it."""
-        lines = block.count(b"\n")
-        found.lines += lines
-        if len(block) < self._small:
-            at = 0
-            for line in block[1:].split(b"\n"):
-                self._read(line, at, found)
-                at += len(line) + 1
-            return
-        masked = block.translate(_MASK)
-        begun = masked.count(self._shared) if len(self._shared) >= _WORTH_SHARING else lines
-        left = begun
-        counts: dict[bytes, int] = {}
-        for header, level in self._headers.items():
-            counts[header] = count = masked.count(header)
-            if count:
-                left -= count
-                found.levels[level] += count
-                if level in ERRORS:
-                    _sample(block, masked, header, found)
-            if not left:
-                break
-        if left or begun < lines:
-            # Where no other line begins with what the headers share, marking that marks them all.
-            marks = [header for header in counts if counts[header]] if left else [self._shared]
-            self._read_others(block, _mark(masked, marks), found)
-        else:
-            self._pass(block, 0, len(block))
-        self._sort_headers(counts)
+    def count(self, *chunks: bytes, show: Callable[[Lines], None] | None = None) -> Tally:
+        """Count the lines of *chunks*, whose last may lack their line ends; *show* all of them as well."""
+        count = _Count(ErrorRecords(self._ignored))
+        for chunk in chunks:
+            for block in cut(chunk, self._block) if chunk else ():
+                if len(block) < self._small and not show:
+                    self._count_lines(block, count)
+                    continue
+                lines = Lines(block)
+                self._count_block(lines, count)
+                if show:
+                    show(lines)
+        return count.tally()
 
-    def _read_others(self, block: bytes, masked: bytes, found: "_Found") -> None:
-        """Read the lines of *block* that are not marked as counted in *masked*."""
-        end = 0
-        at = masked.find(b"\n")
-        while at >= 0:
-            if at > end:
-                self._pass(block, end, at)
-            end = block.find(b"\n", at + 1)
-            end = len(block) if end < 0 else end
-            self._read(block[at + 1 : end], at, found)
-            at = masked.find(b"\n", end)
-        if end < len(block):
-            self._pass(block, end, len(block))
+    def _count_lines(self, block: bytes, count: "_Count") -> None:
+        """Count the lines of *block*, one by one."""
+        for line in block.removesuffix(b"\n").split(b"\n"):
+            self._enter(line, mask(line), count.lines, count)
+            count.lines += 1
 
-    def _pass(self, block: bytes, start: int, end: int) -> None:
-        """Leave behind the lines from *start* to *end*, all counted by their headers."""
-        self._open_line = block[block.rfind(b"\n", start, end) + 1 : end]
-        self.context = Context.RECORD
+    def _count_block(self, lines: Lines, count: "_Count") -> None:
+        """Count *lines* by their headers; those that no header tells, one by one."""
+        told = self._headers.sort(lines)
+        count.levels.update(told.levels)
+        count.errors.add(told, lines, count.lines)
+        if told.left:
+            self._count_rest(told.left, lines, count)
+        if not told.left or told.left[-1] < len(lines.masked) - 1:
+            self._pass(lines.block[lines.block.rfind(b"\n", 0, -1) + 1 :].removesuffix(b"\n"))
+        count.lines += len(lines.masked)
 
-    def _read(self, line: bytes, at: int, found: "_Found") -> None:
-        """Count one *line* as a reading line by line does, and learn its header."""
-        before = self.context
-        level, self.context = follow(line, self._format, before)
-        if level is None:
-            if before is Context.TRACEBACK and self.context is Context.RECORD:
-                is_error = classify(self._open_line, self._format) in ERRORS
-                found.exception(line, at, self._open_line if is_error else None)
-            return
-        found.levels[level] += 1
+    def _count_rest(self, left: Sequence[int], lines: Lines, count: "_Count") -> None:
+        """Count those *lines* whose numbers are *left*; all others begin a record."""
+        if len(left) * _WORTH_SPLITTING > len(lines.masked):
+            lines.split()
+        context, memory = self.context, self._memories[self.context]
+        following = 0
+        record = -1  # the number of the line that began it, as long as nobody wants to see it
+        none = 0
+        for number in left:
+            after = _RECORD if number > following else context
+            if number > following:
+                record = number - 1
+            if after is not context:
+                context, memory = after, self._memories[after]
+            following = number + 1
+            masked = lines.masked[number]
+            level, after = memory.get(masked, _UNKNOWN)
+            if level is _NONE:
+                none += 1
+                record = number
+            elif level is not None or (context is _TRACEBACK and after is _RECORD):
+                if record >= 0:
+                    self._open_line = lines.line(record)
+                    record = -1
+                self.context = context
+                self._enter(lines.line(number), masked, count.lines + number, count)
+                after = self.context
+            if after is not context:
+                context, memory = after, self._memories[after]
+        self.context = context
+        if record >= 0:
+            self._open_line = lines.line(record)
+        if none:
+            count.levels[_NONE] += none
+
+    def _pass(self, line: bytes) -> None:
+        """Leave *line* behind, which begins a record."""
         self._open_line = line
-        if level in ERRORS:
-            found.error(line, at)
-        if level is not Level.NONE and len(self._headers) < MOST_HEADERS:
-            self._learn(line)
+        self.context = _RECORD
 
-    def _learn(self, line: bytes) -> None:
-        """Remember the header of *line* if its bytes alone, digits masked, decide the level."""
-        bare = strip(line)
-        match = FORMATS[self._format].match(bare)
-        if match is None or not match.lastindex or match[1].isdigit():
-            return
-        end, level = match.end(), level_of(match)
-        decided = level is not Level.NONE and end < len(bare) and line.startswith(bare[:end])
-        if decided and end < LONGEST_HEADER:
-            self._headers.setdefault(b"\n" + bare[:end].translate(_MASK), level)
+    def _enter(self, line: bytes, masked: bytes, number: int, count: "_Count") -> None:
+        """Count one *line*, as reading line by line does."""
+        before = self.context
+        level, self.context = self._follow(line, masked, before)
+        if level is not None:
+            count.levels[level] += 1
+            self._open_line = line
+            if level in ERRORS:
+                count.errors.add_one(line, masked, number)
+        elif before is _TRACEBACK and self.context is _RECORD:
+            record = self._open_line
+            told = self._headers.level(record, mask(record)) or classify(record, self._format)
+            count.errors.explain(record if told in ERRORS else None, line, number)
 
-    def _sort_headers(self, counts: Mapping[bytes, int]) -> None:
-        """Put this block's frequent headers first; drop an unused one where there are too many."""
-        order = sorted(self._headers, key=lambda header: -counts.get(header, 1))
-        if len(order) == MOST_HEADERS and not counts.get(order[-1], 1):
-            order.pop()
-        self._headers = {header: self._headers[header] for header in order}
-        self._shared = _common_start(order)
+    def _follow(self, line: bytes, masked: bytes, context: Context) -> tuple[Level | None, Context]:
+        """Follow *line* unless the answer is remembered, and learn from it."""
+        # The digits of JSON and of a syslog priority mean something.
+        key = line + b"\n" if b"{" in masked or masked[:1] == b"<" else masked
+        remembered = self._memories[context]
+        if known := remembered.get(key):
+            return known
+        if told := self._headers.level(line, masked):
+            return told, _RECORD
+        answer = level, _ = follow(line, self._format, context)
+        if len(key) <= _LONGEST_REMEMBERED:
+            if len(remembered) >= _MOST_REMEMBERED:
+                remembered.clear()
+            remembered[key] = answer
+        if level is not None and level is not _NONE:
+            self._headers.learn(line, masked, level)
+        return answer
 
 
 @dataclass(slots=True)
-class _Found:
-    """What has been counted so far of one chunk."""
+class _Count:
+    """What has been counted so far of some chunks."""
 
+    errors: ErrorRecords
     lines: int = 0
-    base: int = 0  # where the present block begins
     levels: Counter[Level] = field(default_factory=Counter)
-    samples: dict[bytes, bytes] = field(default_factory=dict)
-    last_error: bytes | None = None
-    last_at: int = -1
-
-    def error(self, line: bytes, at: int) -> None:
-        """Keep an error line, which stands *at* that place of the block."""
-        if len(self.samples) < SAMPLES:
-            sample = line[:_SAMPLE_LENGTH]
-            self.samples.setdefault(sample.translate(_MASK), sample)
-        if self.base + at > self.last_at:
-            self.last_at = self.base + at
-            self.last_error = line[:_SAMPLE_LENGTH]
-
-    def exception(self, line: bytes, at: int, record: bytes | None) -> None:
-        """Keep the exception of a traceback, behind the error *record* that it explains."""
-        if self.base + at > self.last_at:
-            self.last_at = self.base + at
-            first = record[: _SAMPLE_LENGTH // 2] + b" | " if record else b""
-            self.last_error = first + line[: _SAMPLE_LENGTH // 2]
 
     def tally(self) -> Tally:
         """Return the counts."""
-        return Tally(
-            self.lines,
-            self.levels.total(),
-            dict(self.levels),
-            self.last_error,
-            self.samples,
-        )
-
-
-def _common_start(headers: list[bytes]) -> bytes:
-    """Return what all of *headers* begin with."""
-    if not headers:
-        return b""
-    first, last = min(headers), max(headers)
-    same = next(
-        (at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first)
-    )
-    return first[:same]
-
-
-def _mark(masked: bytes, headers: Iterable[bytes]) -> bytes:
-    """Replace the line end before each of *headers*, and keep every place as it is."""
-    for header in headers:
-        masked = masked.replace(header, _COUNTED + header[1:])
-    return masked
-
-
-def _sample(block: bytes, masked: bytes, header: bytes, found: _Found) -> None:
-    """Keep the last few lines of *block* that begin with the error *header*."""
-    end = len(block)
-    for _ in range(_SAMPLES_OF_A_HEADER if len(found.samples) < SAMPLES else 1):
-        at = masked.rfind(header, 0, end)
-        if at < 0:
-            return
-        stop = block.find(b"\n", at + 1)
-        found.error(block[at + 1 : len(block) if stop < 0 else stop], at)
-        end = at
+        records = self.levels.total()
+        lines, last = self.errors.told()
+        return Tally(self.lines, records, dict(self.levels), last, lines, self.errors.ignored)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from watchdog.signals.base import Signal
+from watchdog.signals.command import Command
 from watchdog.signals.consumes import Consumes
 from watchdog.signals.discovery import Discovery
 from watchdog.signals.executions import Executions
@@ -28,6 +29,7 @@ SIGNALS: Mapping[str, type[Signal[Any]]] = {
     "log": Log,
     "unit": Unit,
     "health": Health,
+    "command": Command,
     "settings": Settings,
     "flag": Flag,
     "redis": RedisServer,

@@ -10,6 +10,8 @@ A signal is one file in this folder and one entry in `watchdog.signals.SIGNALS`.
 * A signal whose answers mostly stay the same (a stream, a group) is a `RestingSignal`: it names the
   questions that show whether anything changed, and is left alone while nothing does.
 * Every other signal is a `LocalSignal`: its `look` may block, and runs in a thread of its own.
+* A local signal of which one question answers many is a `GatheredSignal`: all that have the same
+  `asked_of` are looked at together.
 
 A signal that has to remember something between two processes (a cursor, the last success) gives
 it as JSON from `memory` and gets it back through `remember`.
@@ -149,3 +151,24 @@ class LocalSignal(Signal[ConfigT]):
     def look_here(self, now: datetime) -> Reading:
         """Look once; raise CollectError with one sentence if that is impossible."""
         raise NotImplementedError
+
+
+class GatheredSignal(LocalSignal[ConfigT]):
+    """A local signal that is looked at together with all others of its kind that ask the same."""
+
+    @property
+    def asked_of(self) -> str:
+        """Return whom it asks, in words; those who ask the same are gathered."""
+        raise NotImplementedError
+
+    @classmethod
+    def gather(cls, signals: Sequence[Any], now: datetime) -> list[Reading]:
+        """Look once at all *signals*, which ask the same; what is wrong with one is in its own reading."""
+        raise NotImplementedError
+
+    def look_here(self, now: datetime) -> Reading:
+        """Look at this one alone."""
+        (reading,) = self.gather([self], now)
+        if reading.trouble is not None:
+            raise CollectError(reading.trouble)
+        return reading

@@ -4,105 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from typing import Any, ClassVar
 
 from watchdog.entries import Entry, EntryId, FieldTest, matches, parse_tests, tidy_reason
 from watchdog.errors import CollectError
-from watchdog.model import (
-    AtLeast,
-    Counted,
-    Kind,
-    Labels,
-    Measure,
-    Reading,
-    Series,
-    SignalKey,
-    Value,
-    counter,
-    seconds,
-)
-from watchdog.signals.base import Look, RedisSignal, SignalConfig
+from watchdog.model import AtLeast, Counted, Measure, Reading, Series, SignalKey, Value
+from watchdog.signals.base import Look, RedisSignal
+from watchdog.signals.contents import FieldCounts
+from watchdog.signals.mix import Mix
+from watchdog.signals.pace import Pace
+from watchdog.signals.results import MEASURES, ExecutionsConfig
 from watchdog.signals.tail import Slice, StreamTail
-from watchdog.units import EPOCH, Unit
+from watchdog.units import EPOCH
 
 FILL_RESULTS = 50_000
 """How far back, in entries, the first look searches for a success."""
 FILL_INPUT = 10_000
 
-Wanted = dict[str, Any]
-
-
-class InputConfig(BaseModel):
-    """The stream that offers work, and which of its entries are an offer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    stream: str = Field(min_length=1, description="the stream that offers work")
-    where: Wanted = Field(default_factory=dict, description="only entries with these fields are offers")
-
-
-def _input(raw: object) -> object:
-    return {"stream": raw} if isinstance(raw, str) else raw
-
-
-class ExecutionsConfig(SignalConfig):
-    """Keys of `executions`."""
-
-    stream: str = Field(min_length=1, description="the stream that holds the results")
-    success: Wanted = Field(min_length=1, description="what every field of a success must be")
-    reason: str | None = Field(None, description="the field that says why it did not succeed")
-    input: Annotated[InputConfig, BeforeValidator(_input)] | None = Field(
-        None, description="the stream that offers the work: only it tells quiet from dead"
-    )
-    ignore: Wanted = Field(
-        default_factory=dict, description="results that were never meant to succeed, such as {decision: SKIP}"
-    )
-
-    def labels(self) -> Labels:
-        """Return the result stream."""
-        return Labels(stream=self.stream)
-
-    def offered(self) -> Mapping[str, Measure]:
-        """Return what this configuration can tell."""
-        absent = set() if self.input else {"offered"}
-        absent |= set() if self.reason else {"top_reason", "top_reason_share"}
-        return {name: found for name, found in Executions.MEASURES.items() if name not in absent}
-
 
 class Executions(RedisSignal[ExecutionsConfig]):
     """Counts outcomes, the one thing that tells work from motion."""
 
-    MEASURES: ClassVar[Mapping[str, Measure]] = {
-        "total": counter("Results"),
-        "succeeded": counter("Results that are a success"),
-        "offered": counter("Entries that offered work"),
-        "age": seconds("Time since the last success", grows=True),
-        "success_ratio": Measure(
-            Kind.RATIO, Unit.RATIO, "Share of results that are a success", parts=("succeeded", "total")
-        ),
-        "top_reason_share": Measure(
-            Kind.SHARE,
-            Unit.RATIO,
-            "Share of the most frequent reason in all results",
-            parts=("reason", "total"),
-        ),
-        "top_reason": Measure(
-            Kind.TOP, Unit.WORD, "The most frequent reason for not succeeding", parts=("reason",)
-        ),
-    }
+    MEASURES: ClassVar[Mapping[str, Measure]] = MEASURES
     Config = ExecutionsConfig
 
     def __init__(self, key: SignalKey, config: ExecutionsConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
         self._success = parse_tests(config.success)
         self._ignore = parse_tests(config.ignore)
-        self._results = StreamTail(config.stream, keep, FILL_RESULTS, wanted=self._succeeded)
+        far = max([keep, *(ceiling.window for ceiling in config.at_most)])
+        self._results = StreamTail(config.stream, far, FILL_RESULTS, wanted=self._succeeded)
         self._input: tuple[StreamTail, Sequence[FieldTest]] | None = None
         if config.input is not None:
             self._input = StreamTail(config.input.stream, keep, FILL_INPUT), parse_tests(config.input.where)
         self._last_success: EntryId | None = None
         self._succeeded_at: datetime | None = None  # its time, or ours where the ID lies in the future
+        self._offered = frozenset(config.offered())
+        self._mix = Mix(config)
+        self._fields = FieldCounts(config.fields, self._succeeded) if config.fields else None
+        self._pace = Pace(config.at_most) if config.at_most else None
         self._unjudged: list[Entry] = []  # read in a look that Redis cut short
         self._no_success_since: datetime | None = None
         self._last_failure: Mapping[str, str] = {}
@@ -146,15 +86,21 @@ class Executions(RedisSignal[ExecutionsConfig]):
                 offered = Counted(tail.since or now, steps)
         if first and self._results.gap:
             self._no_success_since = None  # one may have come and gone while nobody watched
-        counts = self._judge(self._unjudged, self._results.since or now, now)
+        since = self._results.since or now
+        counts = self._judge(self._unjudged, since, now)
+        counts |= self._mix.count(self._unjudged, since, now)
         self._unjudged = []
+        values = {"age": self._age(results, now), **self._mix.values()}
         evidence = self._evidence()
+        if self._pace is not None:
+            self._pace.take(at for at, _ in counts["succeeded", ""].steps)
+            values["of_limit"], evidence["pace"] = self._pace.load(now, since)
         if offered is not None:
             counts["offered", ""] = offered
         if trouble is not None:
             evidence["input"] = trouble
         gaps = ("offered",) if trouble is not None else ()
-        return Reading(self.key, now, {"age": self._age(results, now)}, counts, evidence, gaps=gaps)
+        return Reading(self.key, now, values, counts, evidence, gaps=gaps)
 
     def _succeeded(self, entry: Entry) -> bool:
         return matches(entry, self._success)
@@ -162,8 +108,11 @@ class Executions(RedisSignal[ExecutionsConfig]):
     def _judge(self, entries: Iterable[Entry], since: datetime, now: datetime) -> dict[Series, Counted]:
         """Sort results into successes and reasons."""
         steps: dict[Series, list[tuple[datetime, float]]] = {("total", ""): [], ("succeeded", ""): []}
+        answered: list[tuple[datetime, float]] = []
+        meant: list[Entry] = []
         for entry in entries:
             at = min(entry.id.at, now)
+            answered.append((at, 1.0))
             if self._succeeded(entry):
                 self._note_success(entry.id, at)
                 steps["succeeded", ""].append((at, 1.0))
@@ -171,8 +120,12 @@ class Executions(RedisSignal[ExecutionsConfig]):
                 continue
             else:
                 self._note_failure(entry, at, steps)
+            meant.append(entry)
             steps["total", ""].append((at, 1.0))
-        return {series: Counted(since, tuple(found)) for series, found in steps.items()}
+        also = {"answered": answered, "attempted": steps["total", ""]}
+        steps |= {(name, ""): found for name, found in also.items() if name in self._offered}
+        counts = {series: Counted(since, tuple(found)) for series, found in steps.items()}
+        return counts if self._fields is None else counts | self._fields.count(meant, since, now)
 
     def _note_success(self, found: EntryId, at: datetime) -> None:
         last, seen = self._last_success, self._succeeded_at
@@ -206,4 +159,6 @@ class Executions(RedisSignal[ExecutionsConfig]):
         evidence: dict[str, object] = {"last_success": str(self._last_success or "none seen")}
         if self._last_failure:
             evidence["last_failure"] = dict(self._last_failure)
-        return evidence
+        if self._fields is not None and self._fields.last_bad is not None:
+            evidence["last_bad_value"] = self._fields.last_bad
+        return {**evidence, **self._mix.evidence()}

@@ -2,64 +2,84 @@
 `health`: what a service says of itself over HTTP.
 
 A service that does not answer is not unknown but down, and the reason says how: nobody listens, the
-name is not known, the connection is taken and then nothing comes.
+name is not known, the connection is taken and then nothing comes. Only what keeps *us* from asking, such
+as an unreadable certificate of our own, makes the signal unknown.
 """
 
 from __future__ import annotations
 
-import functools
 import json
-import math
 import re
-import socket
-import ssl
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import ClassVar
-from urllib.parse import urlsplit
+from typing import Annotated, Any, ClassVar
 
 import httpx
-from pydantic import Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from watchdog.errors import CollectError
-from watchdog.fields import Duration, Scalar, means
-from watchdog.model import Labels, Measure, Reading, seconds, value
+from watchdog.endpoints.dialing import Resolver, Trust, UnansweredError
+from watchdog.endpoints.documents import MISSING, complaints, find, number_of, numbers, parse_expectations
+from watchdog.endpoints.question import LARGEST_BYTES, PROBLEMS, Answer, Question, ask
+from watchdog.excerpts import excerpt
+from watchdog.fields import Duration, SecretText, Text, one_or_many
+from watchdog.logs.redact import MASK
+from watchdog.model import Labels, Measure, Reading, SignalKey, Value, seconds, value, word
 from watchdog.signals.base import LocalSignal, SignalConfig
-from watchdog.units import show_duration
+from watchdog.units import rfc3339
 
-REDIRECTS = 3
-LARGEST_BYTES = 1 << 20
-MOST_VALUES = 50
-DEEPEST = 8
-"""How many objects may lie in one another for the body's numbers to be measures."""
-MISSING = object()
-_NAME = re.compile(r"[A-Za-z_][\w.]*")
+LONGEST_REASON = 500
+LONGEST_BODY = 200
+SHORTEST_SECRET = 8
+"""A header as long as this is not shown where the answer repeats it."""
+LARGEST_LOOK = 16_000
+_METHOD = r"^[A-Z]{1,20}$"
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PATH = r"^[A-Za-z_][\w.-]*$"
+Status = Annotated[int, Field(ge=100, le=599)]
 
-TROUBLES: Sequence[tuple[type[BaseException], str]] = (
-    (socket.gaierror, "the name of its host is not known (DNS)"),
-    (UnicodeError, "the name of its host is none that can exist"),
-    (ssl.SSLCertVerificationError, "its TLS certificate is not accepted: {detail}"),
-    (ssl.SSLError, "TLS is not possible with it: {detail}"),
-    (ConnectionRefusedError, "the connection is refused: nobody listens there"),
-    (httpx.ConnectTimeout, "no connection within {patience}"),
-    (httpx.ConnectError, "no connection: {detail}"),
-    (httpx.TimeoutException, "it accepts the connection but does not answer within {patience}"),
-    (httpx.RemoteProtocolError, "it ends the connection without a whole HTTP answer"),
-    (httpx.TransportError, "the connection broke off: {detail}"),
-)
-"""Why there was no answer; the first that occurs in the chain of causes names it."""
+
+class TlsConfig(BaseModel):
+    """Whom to trust over TLS, and what to show of ourselves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ca: str | None = Field(None, min_length=1, description="a file of certificates, instead of the system's")
+    verify: bool = Field(True, description="false takes any certificate")
+    name: str | None = Field(None, min_length=1, description="the name it must be for, if not the url's")
+    cert: str | None = Field(None, min_length=1, description="our own certificate")
+    key: str | None = Field(None, min_length=1, description="its key, if in a file of its own")
+
+    @model_validator(mode="after")
+    def _key_of_something(self) -> TlsConfig:
+        if self.key is not None and self.cert is None:
+            raise ValueError("a key belongs to a certificate (give cert as well)")
+        return self
 
 
 class HealthConfig(SignalConfig):
     """Keys of `health`."""
 
-    url: str = Field(description="the address to ask with GET")
-    expect: dict[str, Scalar | None] = Field(
-        default_factory=dict, description="what the JSON body must say: dotted path and value"
+    url: str = Field(description="the address to ask")
+    status: Annotated[tuple[Status, ...], BeforeValidator(one_or_many)] = Field(
+        (), description="the status or statuses that are well; if not told, all 2xx"
+    )
+    expect: dict[str, Any] = Field(
+        default_factory=dict,
+        description='what the JSON body must say: dotted path and value, "< 5", a list of values, or null',
+    )
+    numbers: tuple[Annotated[str, Field(pattern=_PATH)], ...] = Field(
+        (), description="paths that must be numbers: without them the signal is unknown"
     )
     timeout: Duration = Field(timedelta(seconds=5), description="how long to wait for the whole answer")
+    method: str = Field("GET", pattern=_METHOD, description="how to ask")
+    headers: dict[str, SecretText] = Field(
+        default_factory=dict, description="what to send with it; never shown, {file: path} reads one"
+    )
+    body: Text = Field("", description="what to ask with, for methods that take a body")
+    tls: TlsConfig | None = Field(None, description="ca, verify, name, cert, key: for https")
+    socket: str | None = Field(
+        None, min_length=1, description="a Unix socket to connect to, not the url's host"
+    )
 
     @field_validator("url")
     @classmethod
@@ -72,180 +92,156 @@ class HealthConfig(SignalConfig):
             raise ValueError("not a web address (write it like http://127.0.0.1:8002/health)")
         return url
 
+    @field_validator("expect")
+    @classmethod
+    def _can_be_compared(cls, expect: dict[str, Any]) -> dict[str, Any]:
+        parse_expectations(expect)
+        return expect
+
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, SecretText]) -> dict[str, SecretText]:
+        for name, text in headers.items():
+            if not _HEADER.fullmatch(name):
+                raise ValueError(f'"{name}" is no name of a header (write it like X-Api-Key)')
+            if re.search(r"[^\t\x20-\x7e\x80-\xff]", text.get_secret_value().strip()):
+                raise ValueError(f"the header {name} holds a sign that cannot be sent (is it one line?)")
+        return headers
+
+    @model_validator(mode="after")
+    def _tls_only_there(self) -> HealthConfig:
+        if self.tls is not None and not self.secure:
+            raise ValueError("tls is for https (write https:// in the url, or remove it)")
+        return self
+
+    @property
+    def secure(self) -> bool:
+        """Say whether it is asked over TLS."""
+        return httpx.URL(self.url).scheme == "https"
+
     def labels(self) -> Labels:
         """Return the address without what may be secret in it: user, password and query."""
-        parts = urlsplit(self.url)
-        return Labels(url=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+        own = {"socket": self.socket} if self.socket else {}
+        return Labels(own, url=address_of(httpx.URL(self.url)))
 
     def offered(self) -> Mapping[str, Measure]:
-        """Return all measures."""
-        return Health.MEASURES
+        """Return what can be told of it: only where there is TLS, there is a certificate."""
+        absent = set() if self.secure else {"certificate"}
+        declared = {f"body.{path}": Health.MEASURES["body.*"] for path in self.numbers}
+        return {name: found for name, found in Health.MEASURES.items() if name not in absent} | declared
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: the status, the body as far as it was read, the time it took."""
-
-    status: int
-    body: bytes
-    whole: bool
-    took: float
+    def question(self) -> Question:
+        """Return what to ask."""
+        tls = self.tls
+        return Question(
+            url=httpx.URL(self.url),
+            method=self.method,
+            headers={name: text.get_secret_value().strip() for name, text in self.headers.items()},
+            body=self.body.encode(),
+            trust=Trust(tls.ca, tls.verify, tls.name, tls.cert, tls.key) if tls else Trust(),
+            unix=self.socket,
+            final=frozenset(self.status),
+        )
 
 
 class Health(LocalSignal[HealthConfig]):
     """Tells a service that is down from one that answers, and one that answers from one that is well."""
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
-        "up": value("1 if it answers 2xx and all expectations hold"),
+        "up": value("1 if it answers with the right status and all expectations hold"),
+        "problem": word(
+            "What is wrong with it, in one word", "ok", *PROBLEMS, "status", "body", "expectation"
+        ),
         "latency": seconds("Time until the whole answer was there"),
         "status": value("HTTP status of the answer"),
+        "certificate": seconds("Time until its TLS certificate ends, below zero if it did"),
         "body.*": value("Number in the JSON body, by its dotted path; true is 1, false is 0"),
     }
     Config = HealthConfig
 
+    def __init__(self, key: SignalKey, config: HealthConfig, keep: timedelta) -> None:
+        super().__init__(key, config, keep)
+        self._question = config.question()
+        self._expect = parse_expectations(config.expect)
+        self._resolver = Resolver()
+
     def look_here(self, now: datetime) -> Reading:
         """Ask once; no answer is a reading as well."""
         try:
-            answer = ask(self.config.url, self.config.timeout)
-        except CollectError as exc:
-            return Reading(self.key, now, {"up": 0.0}, evidence={"reason": str(exc)})
+            answer = ask(self._question, self.config.timeout.total_seconds(), self._resolver)
+        except UnansweredError as exc:
+            values, evidence = certificate(exc.certificate_ends, now)
+            values |= {"up": 0.0, "problem": exc.problem}
+            return Reading(self.key, now, values, evidence={"reason": str(exc), **evidence})
         document = parse_body(answer)
-        reasons = list(complaints(answer, document, self.config.expect))
-        values = {"up": float(not reasons), "latency": answer.took, "status": float(answer.status)}
-        values |= body_values(document)
-        return Reading(self.key, now, values, evidence={"reason": "; ".join(reasons)} if reasons else {})
+        found = list(self._complaints(answer, document))
+        values, evidence = certificate(answer.certificate_ends, now)
+        values |= {
+            "up": float(not found),
+            "problem": found[0][0] if found else "ok",
+            "latency": answer.took,
+            "status": float(answer.status),
+            **{f"body.{path}": number for path, number in numbers(document).items()},
+            **{f"body.{path}": number_of(find(document, path)) for path in self.config.numbers},
+        }
+        reason = excerpt("; ".join(sentence for _, sentence in found), LONGEST_REASON)
+        evidence |= {"reason": reason, "body": self._excerpt(answer)} if found else {}
+        evidence |= self._beside(answer, values)
+        return Reading(self.key, now, values, evidence={n: text for n, text in evidence.items() if text})
+
+    def _complaints(self, answer: Answer, document: object) -> Iterator[tuple[str, str]]:
+        """Yield a word and a sentence for everything that speaks against the service."""
+        wanted = self.config.status
+        if not (answer.status in wanted if wanted else 200 <= answer.status < 300):
+            expected = f", expected {' or '.join(map(str, wanted))}" if wanted else ""
+            yield "status", f"it answers {answer.status}{expected}"
+        if self._expect and document is MISSING:
+            yield "body", why_unread(answer)
+        elif document is not MISSING:
+            yield from (("expectation", sentence) for sentence in complaints(document, self._expect))
+
+    def _beside(self, answer: Answer, values: Mapping[str, Value]) -> dict[str, object]:
+        """Return what is worth knowing although nothing need be wrong."""
+        lacking = [path for path in self.config.numbers if values[f"body.{path}"] is None]
+        where = address_of(answer.url)
+        return {
+            "answered_by": where if answer.url != self._question.url else "",
+            "unknown": f"no number in the answer: {', '.join(lacking)}" if lacking else "",
+        }
+
+    def _excerpt(self, answer: Answer) -> str:
+        """Return the beginning of the body, harmless, and without what we sent in confidence."""
+        text = "" if answer.packed else answer.body[:LARGEST_LOOK].decode("utf-8", "replace")
+        for secret in self.config.headers.values():
+            told = secret.get_secret_value().strip()
+            text = text.replace(told, MASK) if len(told) >= SHORTEST_SECRET else text
+        return excerpt(text, LONGEST_BODY)
 
 
-@functools.cache
-def _trust() -> ssl.SSLContext:
-    return ssl.create_default_context()  # costs more than the request, so it is made once
+def address_of(url: httpx.URL) -> str:
+    """Return *url* without what may be secret in it: user, password and query."""
+    return str(url.copy_with(userinfo=b"", query=None, fragment=None))
 
 
-def ask(url: str, timeout: timedelta) -> Answer:
-    """
-    Return the answer to GET *url*; raise CollectError with the reason if there is none.
-
-    Every look makes a connection of its own: one kept alive would not notice that nobody accepts any more.
-    The environment's proxies are left aside: their 502 is not the service's answer.
-    """
-    patience = timeout.total_seconds()
-    began = time.perf_counter()
-    headers = {"User-Agent": "pipeline-watchdog", "Accept-Encoding": "identity"}
-    try:
-        with httpx.Client(timeout=patience, verify=_trust(), trust_env=False, headers=headers) as client:
-            request = client.build_request("GET", url)
-            for _ in range(REDIRECTS + 1):
-                response = client.send(request, stream=True)
-                try:
-                    if response.next_request is None:
-                        body, whole = _read(response, began + patience)
-                        return Answer(response.status_code, body, whole, time.perf_counter() - began)
-                    request = response.next_request
-                finally:
-                    response.close()
-    except (httpx.HTTPError, UnicodeError) as exc:
-        raise CollectError(why(exc, timeout)) from exc
-    raise CollectError(f"it redirects more than {REDIRECTS} times")
-
-
-def _read(response: httpx.Response, deadline: float) -> tuple[bytes, bool]:
-    """Return the body, at most 1 MiB of it, and whether that is all."""
-    body = bytearray()
-    for chunk in response.iter_raw():
-        body += chunk
-        if len(body) > LARGEST_BYTES:
-            return bytes(body[:LARGEST_BYTES]), False
-        if time.perf_counter() > deadline:
-            raise httpx.ReadTimeout("the body is not complete")
-    return bytes(body), True
-
-
-def why(exc: BaseException, timeout: timedelta) -> str:
-    """Say in one sentence why there was no answer."""
-    chain: list[BaseException] = [exc]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(cause)
-    for kind, sentence in TROUBLES:
-        found = next((link for link in chain if isinstance(link, kind)), None)
-        if found is not None:
-            return sentence.format(detail=_detail(chain), patience=show_duration(timeout.total_seconds()))
-    return f"it cannot be asked ({type(exc).__name__})"
-
-
-def _detail(chain: Sequence[BaseException]) -> str:
-    for link in chain:
-        if isinstance(link, ssl.SSLCertVerificationError):
-            return link.verify_message
-        if isinstance(link, ssl.SSLError):
-            return str(link.reason or "no handshake").lower().replace("_", " ")
-        if isinstance(link, OSError) and link.strerror:
-            return link.strerror
-    return "no further reason"
+def certificate(ends: datetime | None, now: datetime) -> tuple[dict[str, Value], dict[str, object]]:
+    """Return measure and evidence of a certificate that ends then."""
+    if ends is None:
+        return {}, {}
+    return {"certificate": (ends - now).total_seconds()}, {"certificate_ends": rfc3339(ends)}
 
 
 def parse_body(answer: Answer) -> object:
     """Return the body's JSON, or `MISSING` if it is none."""
     try:
-        return json.loads(answer.body) if answer.whole else MISSING
+        return json.loads(answer.body) if answer.whole and not answer.packed else MISSING
     except (ValueError, RecursionError):
         return MISSING
 
 
-def complaints(answer: Answer, document: object, expect: Mapping[str, Scalar | None]) -> Iterator[str]:
-    """Yield a sentence for everything that speaks against the service."""
-    if not 200 <= answer.status < 300:
-        yield f"it answers {answer.status}"
-    if expect and document is MISSING:
-        yield "its answer is not JSON" if answer.whole else "its answer is longer than 1 MiB"
-        return
-    for path, wanted in expect.items():
-        found = find(document, path)
-        if found is MISSING:
-            yield f"{path} is missing, expected {show(wanted)}"
-        elif not (found is None if wanted is None else means(wanted, _plain(found))):
-            yield f"{path} is {show(found)}, expected {show(wanted)}"
-
-
-def find(document: object, path: str) -> object:
-    """Return what stands at the dotted *path*, or `MISSING`; a name may itself hold dots."""
-    if isinstance(document, Mapping):
-        if path in document:
-            return document[path]
-        name, dot, rest = path.partition(".")
-        return find(document[name], rest) if dot and name in document else MISSING
-    if isinstance(document, list):
-        index, dot, rest = path.partition(".")
-        if not index.isdecimal() or int(index) >= len(document):
-            return MISSING
-        return find(document[int(index)], rest) if dot else document[int(index)]
-    return MISSING
-
-
-def body_values(document: object) -> dict[str, float]:
-    """Return the first `MOST_VALUES` numbers of the JSON objects in *document*, by dotted path."""
-    found: dict[str, float] = {}
-    for path, number in _numbers(document, "", DEEPEST):
-        if len(found) < MOST_VALUES and _NAME.fullmatch(path):
-            found.setdefault(f"body.{path}", number)
-    return found
-
-
-def _numbers(document: object, prefix: str, depth: int) -> Iterator[tuple[str, float]]:
-    if not isinstance(document, Mapping) or not depth:
-        return
-    for name, inner in document.items():
-        if isinstance(inner, bool | int | float):
-            number = float(inner) if isinstance(inner, bool) or abs(inner) < 1e300 else math.nan
-            if math.isfinite(number):
-                yield prefix + name, number
-        yield from _numbers(inner, f"{prefix}{name}.", depth - 1)
-
-
-def _plain(found: object) -> str:
-    return found if isinstance(found, str) else json.dumps(found)
-
-
-def show(found: object) -> str:
-    """Return a JSON value for reading, cut short."""
-    text = json.dumps(found, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:79] + "…"
+def why_unread(answer: Answer) -> str:
+    """Say why the body has no JSON to be compared."""
+    if answer.packed:
+        return f"its answer is compressed ({answer.packed}) although it was asked not to be"
+    return (
+        "its answer is not JSON" if answer.whole else f"its answer is longer than {LARGEST_BYTES >> 20} MiB"
+    )

@@ -9,13 +9,17 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from watchdog.entries import parse_entries
+from watchdog.entries import ORIGIN, Entry, parse_entries
 from watchdog.errors import CollectError
 from watchdog.fields import Duration
-from watchdog.model import Labels, Measure, Reading, SignalKey, Value, seconds, value
+from watchdog.logs.redact import redact
+from watchdog.model import Labels, Measure, Reading, SignalKey, Value, counter, seconds, value
 from watchdog.signals.base import Command, Look, RedisSignal, Refused, Reply, SignalConfig
+from watchdog.signals.progress import Progress
 from watchdog.signals.replies import text
+from watchdog.synthetic import is_over, mark_key, read_mark
 from watchdog.timestamps import parse_timestamp
+from watchdog.units import plain
 
 STREAM_FIELDS = ("last_decision_ts", "ts", "timestamp")
 """Where a heartbeat kept as stream entries has its time, if not told; else the entry's ID counts."""
@@ -24,6 +28,8 @@ NO_EXPIRY = -1
 """What PTTL says of a key that never expires."""
 RENEWED = timedelta(seconds=1)
 """A TTL that is longer by this than it could be has been renewed."""
+WORK = ("success_age", "overdue", "done", "failed")
+"""Measures of a heartbeat that also tells what its service has done."""
 
 
 class HeartbeatConfig(SignalConfig):
@@ -39,6 +45,9 @@ class HeartbeatConfig(SignalConfig):
         "auto", description="how the time is written; auto tells by looking"
     )
     ttl: Duration | None = Field(None, description="the expiry the service gives the key, if it gives one")
+    expect_success: Duration | None = Field(
+        None, description="the longest usual time between two successes, where the heartbeat tells of them"
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> HeartbeatConfig:
@@ -46,6 +55,8 @@ class HeartbeatConfig(SignalConfig):
             raise ValueError("a heartbeat lives in one place (give key, or hash and field, or stream)")
         if self.hash is not None and self.field is None:
             raise ValueError("a heartbeat in a hash needs its field (add field: …)")
+        if self.stream is not None and self.expect_success is not None:
+            raise ValueError("entries of a stream tell of no successes (use executions, or take it out)")
         return self
 
     def labels(self) -> Labels:
@@ -54,23 +65,26 @@ class HeartbeatConfig(SignalConfig):
         return Labels({"key": place}, {"field": self.field} if self.field and self.hash else {})
 
     def offered(self) -> Mapping[str, Measure]:
-        """Return all measures; `ttl` only where the file declares one."""
+        """Return all measures; `ttl` only where the file declares one, work only where it is expected."""
         absent = set() if self.ttl else {"ttl"}
+        absent |= set() if self.expect_success else {*WORK}
+        absent |= {"synthetic"} if self.stream else set()
         return {name: found for name, found in Heartbeat.MEASURES.items() if name not in absent}
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What was found at the heartbeat's place: its text, its time, its remaining life."""
+    """What was found at the heartbeat's place: its text, its time, its remaining life, the mark beside it."""
 
     text: str
     at: datetime | None
     ttl: timedelta | None = None  # None: it never expires, or may not be asked for
     ttl_refused: bool = False
+    mark: Reply = None
 
 
 class Heartbeat(RedisSignal[HeartbeatConfig]):
-    """Tells a missing, stale, frozen, future, undying and mistyped heartbeat apart."""
+    """Tells a missing, stale, frozen, future, undying, mistyped and synthetic heartbeat apart."""
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
         "present": value("1 while the heartbeat exists"),
@@ -78,6 +92,11 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
         "ttl": seconds("Time until it expires, -1 if it never does"),
         "ahead": seconds("How far its time lies in the future"),
         "unchanged": seconds("For how long the same value has been rewritten", grows=True),
+        "synthetic": value("1 while an emergency heartbeat stands in for the service's own"),
+        "success_age": seconds("Time since the last success that it tells of", grows=True),
+        "overdue": value("Time since it last succeeded or had nothing to do, by the longest usual time"),
+        "done": counter("Pieces of work done, as it tells"),
+        "failed": counter("Pieces of work that failed, as it tells"),
     }
     Config = HeartbeatConfig
 
@@ -87,6 +106,7 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
         self._before: tuple[datetime, Beat] | None = None
         self._same_since: datetime | None = None
         self._renewed = False
+        self._progress = Progress(config.expect_success) if config.expect_success else None
 
     def memory(self) -> Mapping[str, Any]:
         """Remember the last beat seen, so that a vanished key still has an age."""
@@ -98,19 +118,22 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
             self.last_beat = datetime.fromisoformat(memory["last_beat"])
 
     def look(self, now: datetime) -> Look:
-        """Read the beat and its expiry in one round trip."""
+        """Read the beat, its expiry and the mark beside it in one round trip."""
         found = yield from self._fetch()
         if found is None:
             self._before = self._same_since = None
             values: dict[str, Value] = {"present": 0.0}
+            if self.config.stream is None:
+                values["synthetic"] = 0.0
             if self.last_beat is not None:
                 values["age"] = max(0.0, (now - self.last_beat).total_seconds())
-            evidence = {"last_beat": self.last_beat.isoformat() if self.last_beat else "never seen"}
-            return Reading(self.key, now, values, evidence=evidence)
+            last = self.last_beat.isoformat() if self.last_beat else "never seen"
+            return Reading(self.key, now, values, evidence={"last_beat": last})
         frozen = self._frozen(found, now)
         self._before = (now, found)
         age = self._age(found, now)
-        if age is not None:
+        mark, marked = self._mark(found, now)
+        if age is not None and not mark.get("synthetic"):
             self.last_beat = now - timedelta(seconds=max(0.0, age))
         values = {
             "present": 1.0,
@@ -124,7 +147,30 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
             values["ttl"] = None
         elif self.config.stream is None and not found.ttl_refused:
             values["ttl"] = -1.0 if found.ttl is None else found.ttl.total_seconds()
-        return Reading(self.key, now, values, evidence={"value": found.text[:80]})
+        values |= mark
+        evidence: dict[str, object] = {"value": found.text[:80], **marked}
+        if self._progress is None or mark.get("synthetic"):  # who stands in for it tells of no work
+            return Reading(self.key, now, values, evidence=evidence)
+        work = self._progress.told(_opened(found.text), now)
+        told = {**values, **work.values}
+        return Reading(self.key, now, told, work.counts, {**evidence, **work.evidence}, gaps=work.gaps)
+
+    def _mark(self, found: Beat, now: datetime) -> tuple[dict[str, Value], dict[str, object]]:
+        """Return whether the beats are those of an emergency, and what to show of it."""
+        shown: dict[str, object] = {}
+        if self.config.ttl is not None and found.ttl is not None and found.ttl > self.config.ttl + RENEWED:
+            shown["foreign"] = "it lives longer than its service lets it, so somebody else may write it"
+        if self.config.stream is not None:
+            return {}, {}
+        if isinstance(found.mark, Refused):
+            return {}, shown | {"synthetic": f"cannot be told: {found.mark.code}"}
+        if found.mark is None:
+            return {"synthetic": 0.0}, shown
+        mark = read_mark(text(found.mark))
+        told = ", ".join(f"{name} {said}" for name, said in mark.items())
+        ended = is_over(mark, now)
+        shown["ended_mark" if ended else "synthetic"] = plain(redact(told))
+        return {"synthetic": float(not ended)}, shown
 
     def _fetch(self) -> Generator[Sequence[Command], Sequence[Reply], Beat | None]:
         config = self.config
@@ -139,18 +185,19 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
             at = entries[0].id.at if stated is None else parse_timestamp(stated, config.format)
             return Beat(stated or str(entries[0].id), at)
         place = config.key or config.hash or ""
-        ask: Command = ("GET", place) if config.key else ("HGET", place, config.field or "")
-        reply, left = yield [ask, ("PTTL", place)]
+        ask: Command = ("GET", place) if config.key else ("HMGET", place, config.field or "")
+        reply, left, mark = yield [ask, ("PTTL", place), ("GET", mark_key(place))]
         yield from self._refuse(reply, place)
-        if reply is None:
+        held = reply if config.key else reply[0]
+        if held is None:
             return None
-        shown = text(reply)
+        shown = text(held)
         if isinstance(left, Refused):
-            return Beat(shown, self._time(shown), ttl_refused=True)
+            return Beat(shown, self._time(shown), ttl_refused=True, mark=mark)
         ttl = (
             None if left == NO_EXPIRY else timedelta(milliseconds=max(0, left))
         )  # it may end between the two
-        return Beat(shown, self._time(shown), ttl)
+        return Beat(shown, self._time(shown), ttl, mark=mark)
 
     def _refuse(self, reply: Reply, place: str) -> Generator[Sequence[Command], Sequence[Reply], None]:
         if not isinstance(reply, Refused):
@@ -165,7 +212,7 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
     def _time(self, shown: str) -> datetime | None:
         if shown[:1] != "{":
             return parse_timestamp(shown, self.config.format)
-        entry = parse_entries([(b"0-0", (b"payload", shown.encode()))])[0]
+        entry = _opened(shown)
         named = self.config.field if self.config.hash is None else None  # a hash's field is taken already
         names = (named,) if named else JSON_FIELDS
         stated = next((found for name in names if (found := entry.find(name)) is not None), None)
@@ -196,3 +243,8 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
             return None
         written = now - (self.config.ttl - found.ttl)
         return found.at if written - found.at > RENEWED else None
+
+
+def _opened(shown: str) -> Entry:
+    """Return the fields of a value that is a JSON object; of any other there are none."""
+    return Entry(ORIGIN, {"payload": shown})

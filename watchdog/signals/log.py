@@ -1,19 +1,27 @@
-"""`log`: how much is logged, how much of it as errors, and what else a pattern finds in it."""
+"""`log`: how much is logged, how much of it as errors, which errors are new, and what a pattern finds."""
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Annotated, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from watchdog.errors import CollectError, ConditionError
 from watchdog.fields import Duration, one_or_many
+from watchdog.logs.batch import Reader
+from watchdog.logs.book import Book
+from watchdog.logs.errorlines import OTHER
+from watchdog.logs.exclusions import Exclusion, Exclusions
 from watchdog.logs.formats import FORMATS
+from watchdog.logs.globs import Globs
+from watchdog.logs.journal import JournalReader
+from watchdog.logs.ledger import Bucket
+from watchdog.logs.logset import Found, LogSet
 from watchdog.logs.patterns import compile_patterns
-from watchdog.logs.reader import Batch, LogReader
+from watchdog.logs.reader import LogReader
+from watchdog.logs.templates import Templates
 from watchdog.model import (
     AtLeast,
     Counted,
@@ -31,8 +39,12 @@ from watchdog.model import (
 from watchdog.signals.base import LocalSignal, SignalConfig
 from watchdog.units import Unit
 
-MOST_FILES = 200
-"""A glob that matches more files than this is read in part, and says so."""
+SHOWN_NEW = 3
+SHOWN_TOP = 5
+SHOWN_WINDOW = timedelta(minutes=10)
+"""The evidence is of as long as the built-in rules look back."""
+_MOST_AT_FIRST = 3_000
+_MOST_LATER = 500  # templates worked out in one look
 
 
 def _readable_patterns(patterns: dict[str, str]) -> dict[str, str]:
@@ -43,39 +55,81 @@ def _readable_patterns(patterns: dict[str, str]) -> dict[str, str]:
     return patterns
 
 
+def _readable_regex(text: str | None) -> str | None:
+    if text is not None:
+        _readable_patterns({"regex": text})
+    return text
+
+
 def _known_format(name: str) -> str:
     if name != "auto" and name not in FORMATS:
         raise ValueError(f'"{name}" is not a log format (auto, or one of {", ".join(FORMATS)})')
     return name
 
 
+class IgnoreConfig(BaseModel):
+    """Keys of one item of `ignore`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    template: str | None = Field(None, min_length=1, description="as `watchdog logs` prints it, or one line")
+    regex: Annotated[str | None, AfterValidator(_readable_regex)] = Field(
+        None, description="what is found in the first lines of the errors"
+    )
+    reason: str = Field(min_length=1, description="why these errors are none")
+    until: date | None = Field(None, description="the last day; after it they count again")
+
+    @model_validator(mode="after")
+    def _need_one(self) -> Self:
+        if (self.template is None) == (self.regex is None):
+            raise ValueError("what is to be ignored is not said (give template or regex, one of them)")
+        return self
+
+    def exclusion(self) -> Exclusion:
+        """Return what the reader asks."""
+        patterns = compile_patterns({"ignore": self.regex}) if self.regex else None
+        return Exclusion(self.reason, self.template, patterns, self.until)
+
+
 class LogConfig(SignalConfig):
     """Keys of `log`."""
 
-    path: Annotated[tuple[str, ...], BeforeValidator(one_or_many), Field(min_length=1)] = Field(
-        description="the file, or a list; a glob takes in files that come later"
+    path: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = Field(
+        (), description="the file, or a list; a glob takes in files that come later"
     )
+    journal: str | None = Field(None, min_length=1, description="or the unit whose journal it is")
+    user: bool = Field(False, description="a unit of the user's own systemd, not of the machine's")
     format: Annotated[str, AfterValidator(_known_format)] = Field(
         "auto", description="how lines are written; auto tells by looking"
     )
     patterns: Annotated[dict[str, str], AfterValidator(_readable_patterns)] = Field(
         default_factory=dict, description="named regular expressions, counted as matches.<name>"
     )
+    ignore: tuple[IgnoreConfig, ...] = Field((), description="errors that do not count, each with its reason")
     expect_every: Duration | None = Field(None, description="the longest usual gap between two lines")
 
+    @model_validator(mode="after")
+    def _need_a_source(self) -> Self:
+        if bool(self.path) == bool(self.journal):
+            raise ValueError("what to read is not said (give path or journal, one of them)")
+        if self.user and not self.journal:
+            raise ValueError("user says whose journal it is, and a file has none (remove it)")
+        return self
+
     def labels(self) -> Labels:
-        """Return the path as the file has it."""
-        return Labels(path=",".join(self.path))
+        """Return the path as the file has it, or the unit."""
+        return Labels(unit=self.journal) if self.journal else Labels(path=",".join(self.path))
 
     def offered(self) -> Mapping[str, Measure]:
         """Return what this configuration can tell."""
         absent = {"matches.*"} | (set() if self.expect_every else {"overdue"})
+        absent |= set() if self.ignore else {"ignored"}
         matches = {f"matches.{name}": Log.MEASURES["matches.*"] for name in self.patterns}
         return {name: found for name, found in Log.MEASURES.items() if name not in absent} | matches
 
 
 class Log(LocalSignal[LogConfig]):
-    """Follows log files through rotation, and counts what is new."""
+    """Follows log files or a unit's journal, and counts what is new and which errors never came before."""
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
         "lines": counter("Lines logged; a traceback belongs to its line"),
@@ -83,105 +137,135 @@ class Log(LocalSignal[LogConfig]):
         "error_ratio": Measure(
             Kind.RATIO, Unit.RATIO, "Share of lines logged as error or worse", parts=("errors", "lines")
         ),
+        "new_errors": counter("Error templates never seen before"),
+        "ignored": counter("Lines logged as error that the file says not to count"),
         "age": seconds("Time since the last line", grows=True),
         "overdue": value("Time since the last line by the longest usual gap"),
         "behind": value("Bytes written and not read yet", Unit.BYTES),
+        "late": seconds("Age of the oldest line not read yet, 0 if all are read"),
         "matches.*": counter("Lines in which a pattern was found"),
     }
     Config = LogConfig
 
     def __init__(self, key: SignalKey, config: LogConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
+        self._exclusions = Exclusions([item.exclusion() for item in config.ignore])
         self._patterns = compile_patterns(config.patterns)
-        self._readers: dict[str, LogReader] = {}
+        self._logs = LogSet(
+            (lambda: [unit]) if (unit := config.journal) else Globs(config.path), self._open, keep
+        )
+        self._templates = Templates()
+        self._book = Book()
         self._first_look: datetime | None = None
         self._last_line: datetime | None = None
         self._last_error: str | None = None
 
+    def memory(self) -> Mapping[str, Any]:
+        """Remember where reading stopped in each file, and which errors ever came."""
+        return {"files": self._logs.memory(), "templates": self._book.memory()}
+
+    def remember(self, memory: Mapping[str, Any]) -> None:
+        """Take up where an earlier process stopped."""
+        self._book.remember(memory["templates"])
+        self._logs.remember(memory["files"])
+
+    def _open(self, name: str, memory: Mapping[str, Any] | None) -> Reader:
+        format = None if self.config.format == "auto" else self.config.format
+        ignored = self._exclusions if self.config.ignore else None
+        if self.config.journal:
+            user = self.config.user
+            return JournalReader(
+                name, user=user, patterns=self._patterns, format=format, ignored=ignored, memory=memory
+            )
+        return LogReader(name, format, self._patterns, ignored=ignored, memory=memory)
+
     def look_here(self, now: datetime) -> Reading:
         """Read what is new in every file; raise CollectError if there is none to read."""
+        self._exclusions.renew(now)
+        self._templates.renew(_MOST_LATER if self._first_look else _MOST_AT_FIRST)
         self._first_look = self._first_look or now
-        batches: list[Batch] = []
-        troubles: list[str] = []
-        paths = self._expand()
-        for path in paths[:MOST_FILES]:
-            try:
-                batches.append(self._read(path, now))
-            except CollectError as exc:
-                troubles.append(str(exc))
-        self._let_go(paths)
-        if not batches:
+        found, troubles = self._logs.look(now)
+        if not found:
             raise CollectError("; ".join(troubles[:3]))
-        if len(paths) > MOST_FILES:
-            troubles.append(f"only {MOST_FILES} of {len(paths)} files are read")
-        evidence = self._note(batches)
+        self._note(found)
+        counts = self._counts(found)
+        evidence = self._evidence(found, now)
         if troubles:
-            evidence["unread"] = "; ".join(troubles[:3])
+            more = f"; and {len(troubles) - 3} more" if len(troubles) > 3 else ""
+            evidence["unread"] = "; ".join(troubles[:3]) + more
         gaps = ("lines", "errors") if troubles else ()
-        return Reading(self.key, now, self._values(batches, now), self._counts(batches), evidence, gaps=gaps)
+        return Reading(self.key, now, self._values(found, now), counts, evidence, gaps=gaps)
 
-    def _read(self, path: str, now: datetime) -> Batch:
-        """Return what is new in *path*; the first look takes in what the window needs."""
-        if path in self._readers:
-            return self._readers[path].read(now)
-        chosen = None if self.config.format == "auto" else self.config.format
-        reader = self._readers[path] = LogReader(path, chosen, self._patterns)
-        return reader.start(now, self.keep)
-
-    def _let_go(self, paths: Sequence[str]) -> None:
-        """Close the files that no glob matches any more."""
-        for path in self._readers.keys() - set(paths):
-            self._readers.pop(path).close()
-
-    def _note(self, batches: Sequence[Batch]) -> dict[str, object]:
-        """Keep the newest line's time and the last error, and return the evidence."""
-        times = [batch.last_line_at for batch in batches if batch.last_line_at is not None]
+    def _note(self, found: Sequence[Found]) -> None:
+        """Keep the newest line's time and the last error."""
+        times = [one.batch.last_line_at for one in found if one.batch.last_line_at is not None]
         self._last_line = max([*times, *([self._last_line] if self._last_line else [])], default=None)
-        errors = [batch.last_error for batch in batches if batch.last_error]
-        self._last_error = errors[-1] if errors else self._last_error
-        evidence: dict[str, object] = {"format": ", ".join(sorted({batch.format_name for batch in batches}))}
-        if self._last_error:
-            evidence["last_error"] = self._last_error
-        return evidence
+        errors = [
+            (bucket.at, one.batch.last_error)
+            for one in found
+            for bucket in one.buckets
+            if bucket.errors and one.batch.last_error
+        ]
+        self._last_error = max(errors)[1] if errors else self._last_error
 
-    def _values(self, batches: Sequence[Batch], now: datetime) -> dict[str, Value]:
+    def _values(self, found: Sequence[Found], now: datetime) -> dict[str, Value]:
         """Return the ages; a log that never held a line is as old as we have been watching."""
         since = self._last_line or self._first_look or now
         age = max(0.0, (now - since).total_seconds())
         values: dict[str, Value] = {
             "age": age if self._last_line else AtLeast(age),
-            "behind": float(sum(batch.behind_bytes for batch in batches)),
+            "behind": float(sum(one.batch.behind_bytes for one in found)),
+            "late": max(one.batch.late for one in found),
         }
         if self.config.expect_every:
             overdue = age / self.config.expect_every.total_seconds()
             values["overdue"] = overdue if self._last_line else AtLeast(overdue)
         return values
 
-    def _counts(self, batches: Sequence[Batch]) -> dict[Series, Counted]:
-        """Return lines, errors and matches by the time they were written, of all files together."""
-        since = max(batch.covered_since for batch in batches)
-        steps: dict[Series, list[tuple[datetime, float]]] = {
-            series: []
-            for series in [("lines", ""), ("errors", ""), *((f"matches.{n}", "") for n in self._patterns)]
-        }
-        for bucket in sorted((b for batch in batches for b in batch.buckets), key=lambda b: b.at):
-            for series, count in (
-                (("lines", ""), bucket.records),
-                (("errors", ""), bucket.errors),
-                *(((f"matches.{name}", ""), n) for name, n in bucket.matches.items()),
-            ):
+    def _counts(self, found: Sequence[Found]) -> dict[Series, Counted]:
+        """Return what was counted by the time it was written at, of all files together."""
+        since = max(one.batch.covered_since for one in found)
+        names = ["lines", "errors", "new_errors", *(["ignored"] if self.config.ignore else [])]
+        names += [f"matches.{name}" for name in self.config.patterns]
+        steps: dict[Series, list[tuple[datetime, float]]] = {(name, ""): [] for name in names}
+        told = ((bucket, news, one.batch.format_name) for one in found for bucket, news in one.told())
+        for bucket, news, format in sorted(told, key=lambda told: told[0].at):
+            counts = {
+                "lines": bucket.records,
+                "errors": bucket.errors,
+                "ignored": bucket.tally.ignored,
+                "new_errors": self._enter(bucket, format, news=news),
+                **{f"matches.{name}": count for name, count in bucket.matches.items()},
+            }
+            for name, count in counts.items():
                 if count:
-                    steps[series].append((bucket.at, float(count)))
-        return {series: Counted(since, tuple(found)) for series, found in steps.items()}
+                    steps[name, ""].append((bucket.at, float(count)))
+        return {series: Counted(since, tuple(rows)) for series, rows in steps.items()}
 
-    def _expand(self) -> list[str]:
-        """Return the files of all paths and globs; a path without wildcards stands even if it is missing."""
-        found: dict[str, None] = {}
-        for path in self.config.path:
-            if glob.has_magic(path):
-                found |= dict.fromkeys(sorted(glob.glob(path)))
-            else:
-                found[path] = None
-        if not found:
-            raise CollectError(f"no file matches {', '.join(self.config.path)}")
-        return list(found)
+    def _enter(self, bucket: Bucket, format: str, *, news: bool) -> int:
+        """Put the errors of *bucket* into the book, and return how many templates never came before."""
+        new = 0
+        for key, (count, sample) in bucket.tally.error_lines.items():
+            if key == OTHER:
+                continue
+            template = self._templates.of_record(key, sample, format)
+            if template is not None:
+                new += self._book.note(template, count, bucket.at, sample, news=news)
+        return new
+
+    def _evidence(self, found: Iterable[Found], now: datetime) -> dict[str, object]:
+        """Say what the errors are, the new ones first."""
+        new = self._book.new(SHOWN_WINDOW, now)
+        top = self._book.top(SHOWN_WINDOW, now)
+        facts: dict[str, object] = {
+            "new_errors": [
+                f"{one.template} ({one.count:,} times, first at {one.new_at:%H:%M:%S}Z): {one.example}"
+                for one in new[:SHOWN_NEW]
+            ],
+            "top_errors": [f"{count:,} × {one.template}" for count, one in top[:SHOWN_TOP]],
+            "more_templates": max(0, len(top) - SHOWN_TOP),
+            "last_error": self._last_error,
+            "ignored": self._exclusions.told(),
+            "format": ", ".join(sorted({one.batch.format_name for one in found})),
+        }
+        return {name: fact for name, fact in facts.items() if fact}

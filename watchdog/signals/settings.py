@@ -1,246 +1,279 @@
 """
-`settings`: whether an env file says what it has to say.
+`settings`: whether env files say what they have to say, and whether the process goes by them.
 
-The file is read as systemd reads an EnvironmentFile, so what is judged is what the service gets, with
+The files are read as systemd reads an EnvironmentFile, so what is judged is what the service gets, with
 the comment that somebody put behind a value as part of it.
 """
 
 from __future__ import annotations
 
-import re
-import stat
+import hashlib
+import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
-from pathlib import Path
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from watchdog.errors import CollectError
-from watchdog.fields import Scalar, means
-from watchdog.model import Labels, Measure, Reading, Value, seconds, value
+from watchdog.fields import one_or_many
+from watchdog.model import Labels, Measure, Reading, SignalKey, Value, seconds, value
+from watchdog.settings.banners import Banner, BannerReader
+from watchdog.settings.files import (
+    EnvFile,
+    Shelf,
+    described,
+    handed,
+    known_keys,
+    merged,
+    unreadable_for,
+    warnings_of,
+)
+from watchdog.settings.requirements import (
+    Expectations,
+    Found,
+    Template,
+    Told,
+    contradicted,
+    differences,
+    of_others,
+    violated,
+)
+from watchdog.settings.uptake import Uptake
 from watchdog.signals.base import LocalSignal, SignalConfig
+from watchdog.systemctl.environment import UnitEnvironment, ask
+from watchdog.units import rfc3339
 
-LARGEST_BYTES = 1 << 20
-
-_ASSIGNMENT = re.compile(r"[ \t\r\n]*(?:[#;][^\r\n]*|(?P<key>(?:[^\r\n][^=\r\n]*)?)(?P<sign>=?))")
-_SINGLE = r"'(?P<single>[^']*)(?:'|\Z)"
-_DOUBLE = r'"(?P<double>(?:[^"\\]|\\.)*)(?:"|\\?\Z)'
-_QUOTED = re.compile(rf"[ \t]*(?:{_SINGLE}|{_DOUBLE})", re.DOTALL)
-_BARE = re.compile(r"[ \t]*(?P<text>(?:[^\\\r\n]|\\.|\\\Z)*)", re.DOTALL)
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"SECRET|TOKEN|PASS|KEY|WEBHOOK|CREDENTIAL", re.IGNORECASE)
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-MASK = "***"
+ASK_SYSTEMD_EVERY = timedelta(seconds=30)
+MOST_TOLD = 20
+"""So many sentences of each kind are evidence; the measure has the true number."""
 
 
-class Requirement(BaseModel):
-    """What one key has to be, why, who wants it, and until when it may be so."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    value: Scalar | None = Field(None, description="the value it must have")
-    one_of: tuple[Scalar, ...] | None = Field(None, min_length=1, description="the values it may have")
-    pattern: re.Pattern[str] | None = Field(None, description="what its whole value must match")
-    range: tuple[float, float] | None = Field(None, description="least and greatest number allowed")
-    reason: str = Field("", description="why; part of the alert")
-    owner: str = Field("", description="whom to ask before changing it")
-    until: date | None = Field(None, description="the last day of a temporary setting; after it, it must go")
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> Requirement:
-        given = [x for x in (self.value, self.one_of, self.pattern, self.range) if x is not None]
-        if len(given) != 1:
-            raise ValueError("a requirement says one thing (give value, one_of, pattern or range)")
-        if self.range is not None and self.range[0] > self.range[1]:
-            raise ValueError("range is least, then greatest (swap the two)")
-        return self
-
-    def holds(self, found: str) -> bool:
-        """Say whether *found* is as required."""
-        if self.one_of is not None:
-            return any(means(wanted, found) for wanted in self.one_of)
-        if self.pattern is not None:
-            return self.pattern.fullmatch(found) is not None
-        if self.range is not None:
-            try:
-                return self.range[0] <= float(found) <= self.range[1]
-            except ValueError:
-                return False
-        return self.value is not None and means(self.value, found)
-
-    def wants(self, key: str) -> str:
-        """Return what is required, as the end of a sentence that begins with "must"."""
-        if self.pattern is not None:
-            return f"match {self.pattern.pattern}"
-        if self.range is not None:
-            return f"lie between {self.range[0]:g} and {self.range[1]:g}"
-        allowed = (self.value,) if self.one_of is None else self.one_of
-        spelt = (str(x).lower() if isinstance(x, bool) else str(x) or '""' for x in allowed)
-        words = [mask(key, text) for text in spelt]
-        return f"be {words[0]}" if len(words) == 1 else f"be one of {', '.join(words)}"
-
-    @property
-    def because(self) -> str:
-        """Return reason and owner, to be put behind a violation."""
-        return (f": {self.reason}" if self.reason else "") + (f" (owner: {self.owner})" if self.owner else "")
+def _one_banner(raw: object) -> object:
+    return [raw] if isinstance(raw, dict) else raw
 
 
-def _requirement(raw: object) -> object:
-    return {"value": raw} if isinstance(raw, Scalar) else raw
-
-
-class SettingsConfig(SignalConfig):
+class SettingsConfig(Expectations, SignalConfig):
     """Keys of `settings`."""
 
-    file: str = Field(min_length=1, description="the env file")
-    require: dict[str, Annotated[Requirement, BeforeValidator(_requirement)]] = Field(
-        default_factory=dict, description="what keys must be: a value, or value, one_of, pattern or range"
+    file: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(one_or_many)] = Field(
+        description="the env file, or several in order: the last that sets a key counts"
     )
-    forbid: tuple[str, ...] = Field((), description="KEY that must not be set, or KEY=value it must not have")
-    agree: tuple[Annotated[tuple[str, ...], Field(min_length=2)], ...] = Field(
-        (), description="keys that must be equal"
+    unit: str | None = Field(
+        None, pattern=r"^[\w:.@\\-]+$", description="the service that gets them, as systemctl names it"
+    )
+    user: bool = Field(False, description="ask the user's own systemd for the unit, not the machine's")
+    read_by: str | None = Field(None, min_length=1, description="the user who must be able to read the file")
+    effective: Annotated[tuple[Banner, ...], BeforeValidator(_one_banner)] = Field(
+        (), description="where the process says what it uses: `{log: PATH, pattern: REGEX}`"
     )
     baseline: str | None = Field(None, min_length=1, description="an accepted env file to compare with")
 
+    @model_validator(mode="after")
+    def _names_a_file(self) -> SettingsConfig:
+        if not self.file:
+            raise ValueError("there is no file to look at (give the path of an env file)")
+        if self.user and self.unit is None:
+            raise ValueError("user is for a unit of the user's own systemd (remove it, or name the unit)")
+        return self
+
     def labels(self) -> Labels:
-        """Return the file's path."""
-        return Labels(path=self.file)
+        """Return the file's path; several in their order."""
+        return Labels(path=" ".join(self.file))
 
     def offered(self) -> Mapping[str, Measure]:
-        """Return all measures; `changed` only where there is a baseline."""
+        """Return all measures that something is declared for."""
         absent = set() if self.baseline else {"changed"}
+        absent |= set() if self.unit else {"stale"}
+        absent |= set() if self.effective else {"disagreeing"}
         return {name: found for name, found in Settings.MEASURES.items() if name not in absent}
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A value and the line it stands in; the last one of a key counts."""
+@dataclass(slots=True)
+class _Report:
+    """What one look has found so far."""
 
-    value: str
-    line: int
+    values: dict[str, Value] = field(default_factory=dict)
+    evidence: dict[str, object] = field(default_factory=dict)
+
+    def tell(self, measure: str, sentences: list[str]) -> None:
+        """Give *measure* the number of *sentences*, and the first of these as evidence."""
+        self.values[measure] = float(len(sentences))
+        if sentences:
+            left = len(sentences) - MOST_TOLD
+            more = [f"and {left} more"] if left > 0 else []
+            self.evidence[measure] = [*sentences[:MOST_TOLD], *more]
 
 
 class Settings(LocalSignal[SettingsConfig]):
-    """Tells which settings are not what they have to be, and who says so."""
+    """Tells which settings are not what they have to be, who says so, and what the process goes by."""
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
         "violations": value("Settings that are not as required"),
+        "warnings": value("Lines and permissions that somebody hardly meant"),
         "changed": value("Settings that differ from the baseline"),
+        "disagreeing": value("Settings of which the process says otherwise than the file"),
+        "stale": seconds(
+            "Time since a change that the process, started before, does not know; else 0", grows=True
+        ),
         "age": seconds("Time since the file was last written", grows=True),
     }
     Config = SettingsConfig
 
+    def __init__(self, key: SignalKey, config: SettingsConfig, keep: timedelta) -> None:
+        super().__init__(key, config, keep)
+        self._shelf = Shelf()
+        self._banners = [BannerReader(banner) for banner in config.effective]
+        self._uptake = Uptake(secrets.token_hex(8))
+        self._unit: UnitEnvironment | None = None
+        self._trouble = ""
+        self._asked: tuple[datetime, tuple[object, ...]] | None = None
+        self._compared: tuple[tuple[object, ...], list[str]] | None = None
+
+    def memory(self) -> Mapping[str, Any]:
+        """Return which contents were there since when, and what the process said of itself."""
+        return {**self._uptake.memory(), "said": [dict(banner.memory) for banner in self._banners]}
+
+    def remember(self, memory: Mapping[str, Any]) -> None:
+        """Take back what an earlier process knew."""
+        self._uptake.remember(memory)
+        for banner, said in zip(self._banners, memory.get("said", ()), strict=False):
+            banner.remember(said)
+
     def look_here(self, now: datetime) -> Reading:
-        """Read the file, and the baseline if there is one."""
+        """Read the files, and whatever they are to be compared with."""
+        files = self._shelf.read_all(self.config.file)
+        if not files:
+            raise CollectError(f"there is none of {' '.join(self.config.file)}")
+        report = _Report()
+        unit = self._ask(now, files, report)
+        violations: list[str] = []
+        warnings = [warning for file in files for warning in warnings_of(file)]
+        own = merged(files)
+        effective = own if unit is None else self._effective(unit, files, own, warnings)
+        violations += self._judge(effective, now)
+        violations += [
+            s for s in (unreadable_for(user, f) for user in self._readers(unit, files) for f in files) if s
+        ]
+        violations += self._listen(effective, report)
+        report.tell("violations", violations)
+        report.tell("warnings", warnings)
+        if self.config.baseline is not None:
+            self._compare(self.config.baseline, files, own, report)
+        written = max(file.written for file in files)
+        if unit is not None:
+            self._age_of_the_change(unit, files, own, now, report)
+        report.values["age"] = max(0.0, now.timestamp() - written)
+        if report.evidence:
+            report.evidence["files"] = [described(file) for file in files]
+        values = {name: report.values[name] for name in self.config.offered() if name in report.values}
+        return Reading(self.key, now, values, evidence=report.evidence)
+
+    # ---- what it is judged by ------------------------------------------------------------------------
+
+    def _judge(self, found: Found, now: datetime) -> Iterator[str]:
         config = self.config
-        text, written = read(config.file)
-        found = parse_env(text)
-        violations = list(violated(config, found, now.date()))
-        values: dict[str, Value] = {
-            "violations": float(len(violations)),
-            "age": max(0.0, now.timestamp() - written),
-        }
-        evidence: dict[str, object] = {"violations": violations} if violations else {}
-        if config.baseline is not None:
+        named: frozenset[str] = frozenset()
+        if isinstance(config.known, Template):
+            named = known_keys(self._shelf.read(config.known.file))
+        others = {path: merged(self._shelf.read_all([path])) for rule in config.agree for path in rule.files}
+        known = config.keys_known(named) if config.known is not None else None
+        for violation in violated(config, found, of_others(config, others), known, now.date()):
+            yield violation.sentence
+
+    def _compare(self, baseline: str, files: list[EnvFile], own: Found, report: _Report) -> None:
+        try:
+            accepted = self._shelf.read_all([baseline])
+        except CollectError as exc:
+            report.values["changed"], report.evidence["baseline"] = None, str(exc)
+            return
+        stamps = tuple(file.stamp for file in (*accepted, *files))
+        if self._compared is None or self._compared[0] != stamps:
+            was = {key: told.value for key, told in merged(accepted).items()}
+            self._compared = stamps, list(differences(was, own))
+        report.tell("changed", self._compared[1])
+
+    # ---- what the process goes by --------------------------------------------------------------------
+
+    def _ask(self, now: datetime, files: list[EnvFile], report: _Report) -> UnitEnvironment | None:
+        """Return what systemd says of the unit, asked anew when a file changed and now and then."""
+        if self.config.unit is None:
+            return None
+        stamps = tuple(file.stamp for file in files)
+        if self._asked is None or now - self._asked[0] >= ASK_SYSTEMD_EVERY or stamps != self._asked[1]:
+            self._asked, self._trouble = (now, stamps), ""
             try:
-                changed = list(differences(parse_env(read(config.baseline)[0]), found))
+                self._unit = ask(self.config.unit, user=self.config.user)
             except CollectError as exc:
-                values["changed"], evidence["baseline"] = None, str(exc)
-            else:
-                values["changed"] = float(len(changed))
-                evidence |= {"changed": changed} if changed else {}
-        return Reading(self.key, now, values, evidence=evidence)
+                self._unit, self._trouble = None, str(exc)
+        if self._trouble:
+            report.values["stale"], report.evidence["unit"] = None, self._trouble
+        return self._unit
+
+    def _effective(
+        self, unit: UnitEnvironment, files: list[EnvFile], own: Found, warnings: list[str]
+    ) -> Found:
+        """Return what the unit's process gets, if it gets *files* at all: drop-ins and later files count."""
+        read = {file.path for file in self._shelf.read_all(unit.files)}
+        missing = [file.path for file in files if file.path not in read]
+        if missing:
+            names = ", ".join(name.removeprefix("-") for name in unit.files) or "none"
+            warnings += [
+                f"{unit.name} does not read {path} (its EnvironmentFile: {names})" for path in missing
+            ]
+            return own
+        return handed(unit, self._shelf)
+
+    def _readers(self, unit: UnitEnvironment | None, files: list[EnvFile]) -> set[str]:
+        """
+        Return the users that must be able to read the files.
+
+        The machine's systemd reads an EnvironmentFile as root; only what a unit does not get that way
+        its own user has to read.
+        """
+        readers = {self.config.read_by} if self.config.read_by else set()
+        if unit is not None and unit.user and not self.config.user:
+            read = {file.path for file in self._shelf.read_all(unit.files)}
+            if not all(file.path in read for file in files):
+                readers.add(unit.user)
+        return readers
+
+    def _listen(self, effective: Found, report: _Report) -> list[str]:
+        """Return what the process says otherwise than the files; without its word that is unknown."""
+        if not self._banners:
+            return []
+        said: dict[str, Told] = {}
+        silent = []
+        for reader in self._banners:
+            try:
+                found = reader.look()
+            except CollectError as exc:
+                silent.append(str(exc))
+                continue
+            said |= found or {}
+            if found is None:
+                silent.append(f"no line of {reader.banner.log} fits {reader.banner.pattern}")
+        wrong = [violation.sentence for violation in contradicted(said, effective)]
+        report.values["disagreeing"] = None if silent and not wrong else float(len(wrong))
+        report.evidence |= {"effective": silent} if silent else {}
+        return wrong
+
+    def _age_of_the_change(
+        self, unit: UnitEnvironment, files: list[EnvFile], own: Found, now: datetime, report: _Report
+    ) -> None:
+        """Tell for how long the process has not known what the files say."""
+        written = max(file.written for file in files)
+        started = unit.started.timestamp() if unit.started is not None else None
+        contents = _hash(own, self._uptake.salt)
+        stale = report.values["stale"] = self._uptake.stale(contents, written, started, now.timestamp())
+        if stale and unit.started is not None:
+            when = f"{unit.name} started at {rfc3339(unit.started)}"
+            report.evidence["stale"] = f"{when}, before the file was changed: systemctl restart {unit.name}"
 
 
-def read(path: str) -> tuple[str, float]:
-    """Return a file's text and when it was written; raise CollectError if systemd could not use it."""
-    try:
-        status = Path(path).stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_BYTES:
-            raise CollectError(f"{path} is no env file (not a file at all, or larger than 1 MiB)")
-        return Path(path).read_bytes().decode(), status.st_mtime
-    except OSError as exc:
-        raise CollectError(f"{path} cannot be read: {exc.strerror}") from exc
-    except UnicodeDecodeError:
-        raise CollectError(f"{path} is not UTF-8, so systemd refuses it as a whole") from None
-
-
-def parse_env(text: str) -> dict[str, Setting]:
-    """Return the settings that systemd (254 or later) reads from *text*; what it skips is skipped."""
-    found: dict[str, Setting] = {}
-    position, line = 0, 1
-    while (match := _ASSIGNMENT.match(text, position)) is not None and match.end() > position:
-        key = match["key"] or ""
-        line += text.count("\n", position, match.end())
-        position = match.end()
-        if match["sign"]:
-            content, end = _parse_value(text, position)
-            if _KEY.fullmatch(key.rstrip()):
-                found[key.rstrip()] = Setting(content, line)
-            line += text.count("\n", position, end)
-            position = end
-    return found
-
-
-def _parse_value(text: str, position: int) -> tuple[str, int]:
-    """Return the value that begins at *position*, and where it ends: quoted parts, then a bare rest."""
-    parts = []
-    while (match := _QUOTED.match(text, position)) is not None:
-        plain, escaped = match["single"], match["double"] or ""
-        parts.append(re.sub(r'\\(["\\`$\n])', _unescape, escaped) if plain is None else plain)
-        position = match.end()
-    bare = _BARE.match(text, position)
-    assert bare is not None
-    kept = bare["text"].rstrip(" \t")
-    if len(kept) < len(bare["text"]) and (len(kept) - len(kept.rstrip("\\"))) % 2:
-        kept = bare["text"][: len(kept) + 1]  # an escaped blank at the end stays
-    parts.append(re.sub(r"(?s)\\(.?)", _unescape, kept))
-    return "".join(parts), bare.end()
-
-
-def _unescape(match: re.Match[str]) -> str:
-    return match[1].strip("\r\n")  # an escaped end of line is none at all
-
-
-def violated(config: SettingsConfig, found: Mapping[str, Setting], today: date) -> Iterator[str]:
-    """Yield each violation as one sentence."""
-    for key, rule in config.require.items():
-        holds = key in found and rule.holds(found[key].value)
-        if rule.until is not None and today > rule.until:
-            if holds:
-                yield f"{describe(key, found)} was to end on {rule.until}{rule.because}"
-        elif not holds:
-            yield f"{describe(key, found)} must {rule.wants(key)}{rule.because}"
-    for entry in config.forbid:
-        key, sign, banned = entry.partition("=")
-        if key in found and (not sign or means(banned, found[key].value)):
-            yield f"{describe(key, found)} is forbidden"
-    for keys in config.agree:
-        present = [found[key].value for key in keys if key in found]
-        if present and (len(present) < len(keys) or not all(means(present[0], x) for x in present)):
-            yield f"{' and '.join(describe(key, found) for key in keys)} must be equal"
-
-
-def describe(key: str, found: Mapping[str, Setting]) -> str:
-    """Return how *key* is set and where: ``DRY_RUN=true (line 3)``."""
-    if key not in found:
-        return f"{key} (not set)"
-    setting = found[key]
-    comment = ", its comment is part of the value" if re.search(r"\s#", setting.value) else ""
-    return f"{key}={mask(key, setting.value)} (line {setting.line}{comment})"
-
-
-def differences(before: Mapping[str, Setting], after: Mapping[str, Setting]) -> Iterator[str]:
-    """Yield a sentence for each key that is not as it was."""
-    for key in dict.fromkeys([*before, *after]):
-        old, new = before.get(key), after.get(key)
-        if (old and old.value) != (new and new.value):
-            was = mask(key, old.value) if old else "not set"
-            yield f"{describe(key, after)} was {was}"
-
-
-def mask(key: str, text: str) -> str:
-    """Return *text* as it may be shown: nothing of a secret, no password of a URL."""
-    return MASK if text and _SECRET.search(key) else _USERINFO.sub(MASK, text)[:120]
+def _hash(found: Found, salt: str) -> str:
+    digest = hashlib.blake2b(key=salt.encode(), digest_size=16)
+    for key in sorted(found):
+        digest.update(f"{key}={found[key].value}\0".encode())
+    return digest.hexdigest()

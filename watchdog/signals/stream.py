@@ -17,7 +17,6 @@ from watchdog.model import (
     NOTHING,
     Counted,
     Held,
-    Kind,
     Labels,
     Measure,
     Reading,
@@ -30,11 +29,11 @@ from watchdog.model import (
 from watchdog.signals.added import Asking, gain, may_be_more, recall
 from watchdog.signals.asking import about_stream
 from watchdog.signals.base import LONGEST_REST, NextLook, Refused, RestingSignal, SignalConfig
-from watchdog.signals.contents import Contents, FieldCheck
+from watchdog.signals.contents import Contents, FieldCheck, constant_share
 from watchdog.signals.held import ADDED, StreamCounts, StreamEvidence, StreamValues
 from watchdog.signals.replies import require
 from watchdog.timestamps import parse_timestamp
-from watchdog.units import Unit, rfc3339
+from watchdog.units import rfc3339
 
 FILL_ALL, FILL_LEAST, FILL_MOST = 100_000, 20, 500
 """How many entries are read at start: of all plain streams together, and of each at least and at most."""
@@ -63,12 +62,6 @@ class StreamConfig(SignalConfig):
         absent |= set() if self.fields else {"bad_values"}
         shares = {f"constant_share.{name}": constant_share(name) for name in self.fields}
         return {name: m for name, m in Stream.MEASURES.items() if name not in absent} | shares
-
-
-def constant_share(name: str) -> Measure:
-    """Return the measure of how large a part the most frequent value of field *name* has."""
-    help_ = "Share of the most frequent value of a field"
-    return Measure(Kind.SHARE, Unit.RATIO, help_, parts=(f"value.{name}", f"values.{name}"))
 
 
 class Stream(RestingSignal[StreamConfig]):

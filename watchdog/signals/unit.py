@@ -8,21 +8,22 @@ restart counter tells, and where somebody reset that, the start itself does.
 from __future__ import annotations
 
 import re
-import signal as signals
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from watchdog.errors import CollectError
-from watchdog.fields import Duration
+from watchdog.fields import Duration, one_or_many
 from watchdog.model import (
-    AtLeast,
     Counted,
     Labels,
     Measure,
     Reading,
+    Series,
     SignalKey,
     Value,
     counter,
@@ -30,42 +31,41 @@ from watchdog.model import (
     value,
     word,
 )
-from watchdog.signals.base import LocalSignal, SignalConfig
-from watchdog.systemctl import NEVER, Properties, parse_time, show
-
-PROPERTIES = (
-    "Id,LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,ActiveEnterTimestamp,"
-    "UnitFileState,LastTriggerUSec,InvocationID,TriggeredBy"
+from watchdog.signals.base import GatheredSignal, SignalConfig
+from watchdog.systemctl import culprit, deployed, states, timers
+from watchdog.systemctl.deployed import Deployment
+from watchdog.systemctl.runs import Row, restarts_between, row_after, with_start
+from watchdog.systemctl.show import ManagerAwayError, Properties, parse_time, show_each
+from watchdog.systemctl.states import (
+    ACTIVE,
+    ENABLED,
+    RESULTS,
+    STATES,
+    UNLOADABLE,
+    evidence,
+    number_of,
+    rests,
+    running,
+    state_of,
 )
+from watchdog.units import EPOCH, plain, rfc3339
+
+PROPERTIES = ",".join((states.PROPERTIES, timers.PROPERTIES, deployed.PROPERTIES, culprit.PROPERTIES))
+LOOKING_SECONDS = 2.0
+"""So long one look may search for what is wrong with units; what is left over has its turn at the next."""
+
+AFRESH = timedelta(minutes=1)
+"""What was found wrong with a unit is looked for again so often while its state stays."""
+
+IN_A_ROW = 3
+"""From so many failed runs on the journal is asked what they said, whatever the unit shows now."""
+
 OTHER_KINDS = re.compile(r".*\.(timer|socket|target|path|mount|automount|swap|slice|scope|device)")
 WITHOUT_RESULT = ("target", "slice", "device")
-ACTIVE = ("active", "reloading", "refreshing")
-ENABLED = ("enabled", "enabled-runtime", "alias", "generated")
-UNLOADABLE = ("not-found", "bad-setting", "error", "masked")
-BY_SIGNAL = ("signal", "core-dump", "watchdog", "oom-kill")
-"""Results for which the exit status is the number of the signal that ended the process."""
-START = ("ActiveEnterTimestamp", "InvocationID")
-
-_STATES = """
-active reloading refreshing inactive failed maintenance not-found bad-setting error masked
-activating/condition activating/start-pre activating/start activating/start-post
-activating/auto-restart activating/auto-restart-queued
-deactivating/stop deactivating/stop-watchdog deactivating/stop-sigterm deactivating/stop-sigkill
-deactivating/stop-post deactivating/final-watchdog deactivating/final-sigterm deactivating/final-sigkill
-"""
-_RESULTS = """
-success resources protocol timeout exit-code signal core-dump watchdog exec-condition oom-kill
-start-limit-hit trigger-limit-hit service-start-limit-hit
-"""
-_EXITS_FROM_200 = """
-CHDIR NICE FDS EXEC MEMORY LIMITS OOM_ADJUST SIGNAL_MASK STDIN STDOUT CHROOT IOPRIO TIMERSLACK SECUREBITS
-SETSCHEDULER CPUAFFINITY GROUP USER CAPABILITIES CGROUP SETSID CONFIRM STDERR - PAM NETWORK NAMESPACE
-NO_NEW_PRIVILEGES SECCOMP SELINUX_CONTEXT PERSONALITY APPARMOR ADDRESS_FAMILIES RUNTIME_DIRECTORY - CHOWN
-SMACK_PROCESS_LABEL KEYRING STATE_DIRECTORY CACHE_DIRECTORY LOGS_DIRECTORY CONFIGURATION_DIRECTORY
-NUMA_POLICY CREDENTIALS
-"""
-EXIT_NAMES = dict(enumerate(_EXITS_FROM_200.split(), start=200))
-"""How systemd names the exit statuses by which it says why it could not even start the program."""
+OF_SERVICES = frozenset({"restarts", "failed_runs", "exit_status", "outdated"})
+OF_TIMERS = frozenset({"last_trigger", "late", "overdue", "scheduled"})
+LONGEST_NAME = 247
+"""systemd allows 255 signs, the suffix included."""
 
 
 class UnitConfig(SignalConfig):
@@ -73,12 +73,24 @@ class UnitConfig(SignalConfig):
 
     name: str = Field(pattern=r"^[\w:.@\\-]+$", description="the service or timer, as systemctl names it")
     user: bool = Field(False, description="ask the user's own systemd, not the machine's")
-    expect_every: Duration | None = Field(None, description="for a timer: how often it is to trigger")
+    expect_every: Duration | None = Field(
+        None, description="for a timer: how often it is to trigger; without it its own schedule tells"
+    )
+    code: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = Field(
+        (), description="for a service: more files its process is made from, a path or glob or a list"
+    )
 
     @model_validator(mode="after")
-    def _only_timers_are_late(self) -> UnitConfig:
+    def _has_what_its_kind_has(self) -> UnitConfig:
         if self.expect_every is not None and self.kind != "timer":
             raise ValueError(f"expect_every is for timers (remove it, or name the .timer of {self.name})")
+        if self.code and self.kind != "service":
+            raise ValueError(f"code is for services (remove it, or name the .service of {self.name})")
+        stem, dot, _ = self.name.rpartition(".")
+        if len(self.name) > LONGEST_NAME or (stem if dot else self.name).endswith("@"):
+            raise ValueError(
+                f"{self.name} is no unit's name (a template needs an instance: name@one.service)"
+            )
         return self
 
     @property
@@ -92,26 +104,32 @@ class UnitConfig(SignalConfig):
         return Labels(unit=self.name)
 
     def offered(self) -> Mapping[str, Measure]:
-        """Return what this sort of unit has; `late` only where the file says what is punctual."""
-        absent = set() if self.kind == "service" else {"restarts", "exit_status"}
-        absent |= set() if self.kind == "timer" else {"last_trigger"}
-        absent |= set() if self.expect_every else {"late"}
+        """Return what this sort of unit has."""
+        absent = frozenset() if self.kind == "service" else OF_SERVICES
+        absent |= frozenset() if self.kind == "timer" else OF_TIMERS
         absent |= {"result"} if self.kind in WITHOUT_RESULT else set()
         return {name: found for name, found in Unit.MEASURES.items() if name not in absent}
 
 
-class Unit(LocalSignal[UnitConfig]):
-    """Tells a restart loop, a flapping, a dead and a missing unit and a silent timer apart."""
+class Unit(GatheredSignal[UnitConfig]):
+    """Tells a restart loop, a flapping, a dead, a missing, an outdated unit and a silent timer apart."""
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
-        "state": word("Its state; while it starts or stops, the step as well", *_STATES.split()),
+        "state": word("Its state; while it starts or stops, the step as well", *STATES),
         "active": value("1 while the unit is active"),
         "enabled": value("1 if it is to start by itself"),
+        "wanted": value(
+            "1 if it is to be active now: enabled, and no job that is done or waits for its timer"
+        ),
         "restarts": counter("Restarts, those by hand included"),
+        "failed_runs": value("Runs in a row that systemd had to begin anew and that got no further"),
         "exit_status": value("Exit status of the main process when it last ended"),
-        "result": word("How its last run ended", *_RESULTS.split()),
+        "outdated": seconds("Time since a file the process is made from changed after its start", grows=True),
+        "result": word("How its last run ended", *RESULTS),
         "last_trigger": seconds("Time since the timer last triggered", grows=True),
         "late": value("Time since the last trigger by how often it is to trigger"),
+        "overdue": seconds("Time since the moment its schedule set for the next trigger", grows=True),
+        "scheduled": value("1 while a next trigger is set, 0 if it will never trigger as it is"),
     }
     Config = UnitConfig
 
@@ -119,112 +137,114 @@ class Unit(LocalSignal[UnitConfig]):
         super().__init__(key, config, keep)
         self._first_look: datetime | None = None
         self._before: Properties | None = None
+        self._row = Row()
+        self._period: timedelta | None = None
+        self._deployment = Deployment()
+        self._found = Found()
 
-    def look_here(self, now: datetime) -> Reading:
-        """Ask systemctl once."""
-        config = self.config
-        (told,) = show([config.name], PROPERTIES, user=config.user)
-        if "ActiveState" not in told:
-            raise CollectError(f"systemctl show {config.name} does not tell its state")
-        values = values_of(told, config, now)
-        if config.kind != "service":
-            return Reading(self.key, now, values, evidence=evidence(told))
+    @property
+    def asked_of(self) -> str:
+        """Return which systemd tells of it."""
+        return "systemd of the user" if self.config.user else "systemd"
+
+    @classmethod
+    def gather(cls, signals: Sequence[Unit], now: datetime) -> list[Reading]:
+        """
+        Ask systemctl once for all *signals*.
+
+        Where there is no systemd to be asked the first says so, and the others that their source is away.
+        """
+        lead = signals[0]
+        try:
+            told = show_each([each.config.name for each in signals], PROPERTIES, user=lead.config.user)
+        except ManagerAwayError as exc:
+            why = str(exc)
+            away = [Reading(each.key, now, trouble=why, down=lead.asked_of) for each in signals[1:]]
+            return [Reading(lead.key, now, trouble=why), *away]
+        stop = time.monotonic() + LOOKING_SECONDS
+        return [each.read(answer, now, stop) for each, answer in zip(signals, told, strict=True)]
+
+    def read(self, told: Properties | CollectError, now: datetime, stop: float) -> Reading:
+        """Return what systemd's answer says, and look into what is wrong until the clock shows *stop*."""
+        try:
+            if isinstance(told, CollectError):
+                raise told
+            if "ActiveState" not in told:
+                raise CollectError(f"systemctl show {self.config.name} does not tell its state")
+            return self._read(told, now, stop)
+        except CollectError as exc:
+            return Reading(self.key, now, trouble=str(exc))
+
+    def _read(self, told: Properties, now: datetime, stop: float) -> Reading:
+        values = values_of(told, self.config)
+        counts: dict[Series, Counted] = {}
+        shown = evidence(told)
+        if self.config.kind == "timer" and values["state"] not in UNLOADABLE:
+            values |= self._timing(told, now)
+        if self.config.kind == "service":
+            counts = {("restarts", ""): self._restarts(told, now)}
+            values["failed_runs"] = float(self._row.runs)
+            changed = self._deployment.look(told, self.config.code, now) if running(told) else None
+            if running(told):
+                values["outdated"] = (now - changed.since).total_seconds() if changed else 0.0
+            if changed is not None:
+                shown |= {"newer_file": plain(changed.path), "changed_at": rfc3339(changed.since)}
+        self._look_into(told, values, now, stop)
+        return Reading(self.key, now, values, counts, {**self._found.evidence, **shown})
+
+    def _timing(self, told: Properties, now: datetime) -> Mapping[str, Value]:
+        at = timers.moments_of(told, now, time.monotonic())
+        self._period = at.period or self._period
+        return timers.timing(told, at, self.config.expect_every, self._period, now)
+
+    def _restarts(self, told: Properties, now: datetime) -> Counted:
         self._first_look = self._first_look or now
-        gained = restarts_between(self._before or told, told)
-        # A unit that systemd unloaded meanwhile has forgotten its start; we have not.
-        known = {name: (self._before or {}).get(name, "") for name in START} if not start_of(told) else {}
-        self._before = {**told, **known}
-        counted = Counted(self._first_look, ((now, float(gained)),) if gained else ())
-        return Reading(self.key, now, values, {("restarts", ""): counted}, evidence(told))
+        before = self._before or told
+        gained = restarts_between(before, told)
+        self._row = row_after(self._row, before, told).now(told, now)
+        self._before = with_start(told, self._before)
+        return Counted(self._first_look, ((now, float(gained)),) if gained else ())
+
+    def _look_into(self, told: Properties, values: Mapping[str, Value], now: datetime, stop: float) -> None:
+        """Find out why the unit fails, once for each state it is in and then now and again."""
+        failing = fails(values)
+        if not failing and self._row.runs < IN_A_ROW:
+            self._found = Found()
+            return
+        of = (values["state"] if failing else "", told.get("Result"), told.get("ExecMainStatus"))
+        fresh = self._found.of == of and now - AFRESH < self._found.at <= now
+        if fresh or time.monotonic() > stop:
+            return
+        why = culprit.culprit(told) if failing else None
+        since = parse_time(told.get("ExecMainStartTimestamp", "")) if failing else None  # else of runs before
+        words = culprit.last_words(self.config.name, since, user=self.config.user)
+        self._found = Found(of, now, ({"culprit": why} if why else {}) | words)
 
 
-def state_of(told: Properties) -> str:
-    """Return the state in one word, with the step for a unit that is on its way."""
-    state, load = told["ActiveState"], told.get("LoadState", "")
-    if state in ("activating", "deactivating"):
-        return f"{state}/{told.get('SubState', '')}"
-    return load if state == "inactive" and load in UNLOADABLE else state
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found out about a failing unit: in which state, when and what."""
+
+    of: tuple[object, ...] = ()
+    at: datetime = EPOCH
+    evidence: Mapping[str, object] = field(default_factory=dict)
 
 
-def values_of(told: Properties, config: UnitConfig, now: datetime) -> dict[str, Value]:
-    """Return the measures; of a unit that systemd cannot load there is but its state."""
+def fails(values: Mapping[str, Value]) -> bool:
+    """Say whether the unit is not what it should be, so that it is worth finding out why."""
+    state = values["state"]
+    broken = state in ("failed", *UNLOADABLE) or str(state).startswith("activating/auto-restart")
+    return broken or (values["active"] == 0.0 and values.get("wanted") == 1.0)
+
+
+def values_of(told: Properties, config: UnitConfig) -> dict[str, Value]:
+    """Return the measures every unit has; of one that systemd cannot load there is but its state."""
     state = state_of(told)
     values: dict[str, Value] = {"state": state, "active": float(told["ActiveState"] in ACTIVE)}
     if told.get("UnitFileState"):
         values["enabled"] = float(told["UnitFileState"] in ENABLED)
+        values["wanted"] = float(told["UnitFileState"] in ENABLED and not rests(told))
     if state not in UNLOADABLE:
         values |= {} if config.kind in WITHOUT_RESULT else {"result": told.get("Result") or None}
-        values |= {"exit_status": _number(told, "ExecMainStatus")} if config.kind == "service" else {}
-        values |= timing(told, config.expect_every, now) if config.kind == "timer" else {}
+        values |= {"exit_status": number_of(told, "ExecMainStatus")} if config.kind == "service" else {}
     return values
-
-
-def timing(told: Properties, expected: timedelta | None, now: datetime) -> dict[str, Value]:
-    """
-    Return how long ago the timer triggered, and by how much that is late.
-
-    One that never did since it became active is at least that late; of one that is not active
-    either, nothing is known.
-    """
-    triggered = parse_time(told.get("LastTriggerUSec", ""))
-    moment = triggered or parse_time(told.get("ActiveEnterTimestamp", ""))
-    if moment is None:
-        return dict.fromkeys(["last_trigger", "late"] if expected else ["last_trigger"])
-    ago = max(0.0, (now - moment).total_seconds())
-    found = {"last_trigger": ago} | ({"late": ago / expected.total_seconds()} if expected else {})
-    return {name: number if triggered else AtLeast(number) for name, number in found.items()}
-
-
-def start_of(told: Properties) -> str:
-    """
-    Return a name for the unit's newest start, empty if none ever led to *active*.
-
-    A oneshot job never gets there: it is not restarted but run again.
-    """
-    reached = told.get("ActiveEnterTimestamp", "")
-    return "" if reached in NEVER else told.get("InvocationID") or reached
-
-
-def restarts_between(before: Properties, after: Properties) -> int:
-    """
-    Return how often the unit was restarted between two answers, by systemd or by hand.
-
-    Its first start is none, nor is one by its own timer or socket.
-    """
-    was, count = int(_number(before, "NRestarts") or 0), int(_number(after, "NRestarts") or 0)
-    if count > was:
-        return count - was
-    starts = {start_of(before), start_of(after)} - {""}
-    by_hand = len(starts) == 2 and not after.get("TriggeredBy")
-    if count < was:  # reset, and counted anew since
-        return count + by_hand
-    restarting = before.get("SubState", "").startswith("auto-restart")
-    return int(by_hand and not restarting)  # the counter moves first, the start follows
-
-
-def evidence(told: Properties) -> dict[str, object]:
-    """Return what a person wants to see of the unit beside the figures."""
-    restarts = _number(told, "NRestarts")
-    shown = {
-        "state": state_of(told),
-        "result": told.get("Result"),
-        "exit_status": exit_name(told),
-        "restarts": None if restarts is None else int(restarts),
-        "unit_file": told.get("UnitFileState"),
-        "last_trigger": told["LastTriggerUSec"] or "never" if "LastTriggerUSec" in told else None,
-    }
-    return {name: found for name, found in shown.items() if found not in (None, "")}
-
-
-def exit_name(told: Properties) -> str:
-    """Return the exit status with the name systemd gives it: ``203/EXEC``, ``9/KILL``."""
-    status = told.get("ExecMainStatus", "")
-    code = int(status) if status.isdecimal() else -1
-    if told.get("Result") in BY_SIGNAL and code in set(signals.Signals):
-        return f"{code}/{signals.Signals(code).name.removeprefix('SIG')}"
-    return f"{code}/{EXIT_NAMES[code]}" if code in EXIT_NAMES else status
-
-
-def _number(told: Properties, name: str) -> float | None:
-    text = told.get(name, "")
-    return float(text) if text.isdecimal() else None

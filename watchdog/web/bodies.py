@@ -25,7 +25,7 @@ from starlette.datastructures import QueryParams
 from watchdog.alerts import State
 from watchdog.conditions import suggest
 from watchdog.errors import ConditionError
-from watchdog.logs.patterns import compile_patterns
+from watchdog.logs.patterns import check_backtracking
 from watchdog.muting import Matcher
 from watchdog.problems import EXPECTED, keys_at, place_of
 from watchdog.rules import Severity
@@ -82,7 +82,7 @@ class MatcherIn(Body):
     def _readable(self) -> MatcherIn:
         if self.is_regex:
             try:
-                compile_patterns({self.name: self.value})
+                check_backtracking(self.name, self.value)
             except ConditionError as exc:
                 raise ValueError(str(exc)) from None
             except (OverflowError, RecursionError):

@@ -30,7 +30,13 @@ KNOWN_NAME = "watchdog_signal_known"
 SUFFIX = {Unit.SECONDS: "_seconds", Unit.BYTES: "_bytes"}
 OWN_KIND = "watchdog"
 """The signal that is the sidecar itself; its name would stand twice in its measures' names."""
-FAMILY_LABEL = {"matches": "pattern", "body": "field", "constant_share": "field"}
+FAMILY_LABEL = {
+    "matches": "pattern",
+    "body": "field",
+    "constant_share": "field",
+    "share": "decision",
+    "perf": "label",
+}
 """Under which label the variable part of ``matches.<name>`` and its like is exported."""
 IN_WINDOW = f"[{write_duration(DEFAULT_WINDOW)}]"
 """How the name of a ratio over the default window ends."""

@@ -1,0 +1,1 @@
+"""Health endpoints: one question before one deadline, and what the answer holds."""

@@ -1,0 +1,67 @@
+"""
+The levels of JSON lines that state them behind other keys, by what stands outside their strings.
+
+A recogniser of JSON looks at the signs between strings, at the names of keys and at the word that
+is the level, and at nothing else. So two lines that are the same in these have the same level.
+"""
+
+import re
+from collections.abc import Callable
+from operator import itemgetter
+
+from watchdog.logs.levels import Level
+
+_MOST_SHAPES = 200
+_ESCAPED = b"\0\0"  # as long as what it stands for
+_Parts = list[bytes]
+
+
+class JsonLines:
+    """What has been learnt of the JSON lines of one file, recognised by *pattern*."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self._pattern = pattern
+        self._shapes: dict[bytes, tuple[Callable[[_Parts], tuple[bytes, ...]], dict[object, Level]]] = {}
+
+    @property
+    def is_any_known(self) -> bool:
+        """Say whether anything has been learnt."""
+        return bool(self._shapes)
+
+    def level(self, masked: bytes) -> Level | None:
+        """Return the level of the *masked* line, or None if no line like it is known."""
+        if masked[:1] != b"{" or not self._shapes:
+            return None
+        outside, parts = _split(masked)
+        getter, levels = self._shapes.get(outside, _UNKNOWN)
+        return levels.get(getter(parts))
+
+    def learn(self, line: bytes, masked: bytes, level: Level) -> None:
+        """Remember what tells that *line* has *level*, if it is the word that it says itself."""
+        outside, parts = _split(masked)
+        match = self._pattern.match(line)
+        if not outside.startswith(b"{") or not match or not match[1].isalpha():
+            return
+        place = masked.replace(b"\\\\", _ESCAPED).replace(b'\\"', _ESCAPED)[: match.start(1)].count(b'"')
+        if not place % 2 or parts[place] != match[1] or _ESCAPED in outside or b"\x1b" in line:
+            return
+        keys = [at for at in range(1, place, 2) if parts[at + 1].lstrip()[:1] == b":"]
+        if len(self._shapes) >= _MOST_SHAPES:
+            self._shapes.clear()
+        getter, levels = self._shapes.setdefault(outside, (itemgetter(*keys, place), {}))
+        levels[getter(parts)] = level
+
+
+def _no_words(parts: _Parts) -> tuple[bytes, ...]:  # noqa: ARG001
+    return ()
+
+
+_UNKNOWN: tuple[Callable[[_Parts], tuple[bytes, ...]], dict[object, Level]] = (_no_words, {})
+
+
+def _split(masked: bytes) -> tuple[bytes, _Parts]:
+    """Split a line at its quotes; return what stands outside of strings, and all parts."""
+    if b"\\" in masked:
+        masked = masked.replace(b"\\\\", _ESCAPED).replace(b'\\"', _ESCAPED)
+    parts = masked.split(b'"')
+    return b'"'.join(parts[::2]), parts
