@@ -23,6 +23,7 @@ from watchdog.logs.seen import describe_log
 from watchdog.model import Reading, SignalKey
 from watchdog.presence import Finding, Keyspace, Outcome, Wanted, each, judge, named, near, wanted_keys
 from watchdog.programs import Program
+from watchdog.settings.files import is_backup
 from watchdog.signals.base import Command, LocalSignal, RedisSignal, Refused, Reply
 from watchdog.signals.nodes import Away
 from watchdog.threads import in_thread
@@ -203,7 +204,18 @@ def _log(spec: SignalSpec, now: datetime) -> Finding:
 def _settings(spec: SignalSpec, _: datetime) -> Finding:
     config: Any = spec.config
     beside = [config.baseline] if config.baseline is not None else []
-    return _files(spec.key, [*each(config.file), *beside], _readable)
+    names = [path for name in each(config.file) for path in _read_of(name)]
+    return _files(spec.key, [*names, *beside], _readable)
+
+
+def _read_of(name: str) -> Sequence[str]:
+    """Return what is read of an env file's *name*; as in a unit, what stands behind a - may be missing."""
+    path = name.removeprefix("-")
+    if glob.has_magic(path):
+        found = [one for one in sorted(glob.glob(path)) if not is_backup(one)]
+    else:
+        found = [path] if os.path.lexists(path) else []
+    return found or ([] if name.startswith("-") else [path])
 
 
 def _readable(path: str) -> str:

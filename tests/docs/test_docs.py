@@ -50,6 +50,7 @@ def test_every_yaml_sample_of_the_reference_is_right() -> None:
         "heartbeats",
         "executions",
         "settings",
+        "logs",
     ],
 )
 def test_every_other_yaml_sample_is_right(name: str) -> None:

@@ -115,6 +115,11 @@ error    | {"log":"{\\"level\\":\\"error\\"}\\n","stream":"stdout","time":"2026-
 error    | {"log":"\\u001b[31m[ERROR]\\u001b[0m x\\n","stream":"stdout","time":"2026-02-19T01:33:50Z"}
 none     | {"log":"the job said ERROR\\n","stream":"stderr","time":"2026-02-19T01:33:50Z"}
 warning  | caddy  | {"level":"warn","ts":1761019822.3,"msg":"docker compose logs"}
+warning  | nova-compute.log.1.2026-01-05_10:22:31 2026-01-05 10:22:31.285 2931 WARNING nova.virt.libvirt merged
+error    | app.log:17:2026-01-05 10:22:31,123 ERROR [main] c.f.Bar - what grep printed
+none     | app.log: 3 files, ERROR none
+info     | - 1117838570 2005.06.03 R02-M1-N0-C:J12-U11 2005-06-03-15.42.50.363779 R02-M1-N0 RAS KERNEL INFO corrected
+error    | APPREAD 1117869872 2005.06.04 R04 2005-06-04-00.24.32.432192 R04-M1 RAS APP FAILURE ciod: failed to read
 none     | step | ERROR: a table of somebody's
 critical | <34>Oct 11 22:14:15 mymachine su: the priority says it
 error    | <11>Feb 19 01:50:25 host unit[1]: refused

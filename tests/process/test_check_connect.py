@@ -35,7 +35,7 @@ services:
     consumes: {{stream: "{stream}", group: "{group}"}}
     executions: {{stream: out, success: {{status: filled}}, input: in}}
     log: {{path: ["{folder}/{log}", "{folder}/*.{suffix}"]}}
-    settings: {{file: "{folder}/{env}"}}
+    settings: {{file: ["-{folder}/may-be-missing.env", "{folder}/{env}"]}}
     health: {{url: "{web}/{page}", expect: {{eventbus: UP}}}}
     command: {{run: ["{folder}/{plugin}"]}}
 """

@@ -154,6 +154,22 @@ def test_a_format_can_be_forced(tmp_path: Path) -> None:
     )
 
 
+def test_a_log_that_the_rules_name_is_read_as_they_say(tmp_path: Path) -> None:
+    """By its path or the glob that takes it in; any other is looked at."""
+    path = _written(tmp_path / "a.log", b"[ERROR] [INFO] x\n")
+    rules = tmp_path / "rules.yaml"
+
+    def formats(glob: str) -> str:
+        rules.write_text(f'services: {{a: {{log: {{path: "{tmp_path}/{glob}", format: brackets-level}}}}}}')
+        found = logs(str(path), "--rules", str(rules), "--format", "json")
+        return str(json.loads(found.out)[0]["format"])
+
+    assert [formats("a.log"), formats("*.log"), formats("b.log")] == ["brackets-level"] * 2 + ["level-first"]
+    rules.write_text("services: {a: {lag: 1}}")
+    broken = logs(str(path), "--rules", str(rules))
+    assert (broken.status, broken.out, "unknown key" in broken.err) == (2, "", True)
+
+
 def test_an_empty_file_has_nothing(tmp_path: Path) -> None:
     """No line, no record, no error."""
     path = _written(tmp_path / "empty.log", b"")

@@ -297,15 +297,18 @@ class Machine(RuleBasedStateMachine):
         self.silences[silence.id] = silence
         self.sidecar.silence(silence)
 
+    def hushed(self, place: Place, now: datetime) -> bool:
+        """Say whether a silence matches what is at *place*."""
+        return any(s.active(now) and s.matches({"service": place[0]}) for s in self.silences.values())
+
     def note_spared(self, place: Place, began: str, now: datetime) -> None:
         """
         Note who need not hear of an episode: all, while it has been silenced from its beginning on.
 
         Whoever waits for the group need not, if it is silenced meanwhile.
         """
-        hushed = any(s.active(now) and s.matches({"service": place[0]}) for s in self.silences.values())
         episode = (place, began)
-        if not hushed:
+        if not self.hushed(place, now):
             self.due.add(episode)
             self.spared["prompt"].discard(episode)
             self.spared["calm"].discard(episode)
@@ -403,6 +406,12 @@ class FlappingMachine(Machine):
     """The same, where what begins again and again is damped."""
 
     flapping = STEADY
+
+    def note_spared(self, place: Place, began: str, now: datetime) -> None:
+        """Here everybody may be waiting, until it no longer flaps; if it is silenced by then, it is not told."""
+        super().note_spared(place, began, now)
+        if self.hushed(place, now):
+            self.spared["prompt"].add((place, began))
 
     def comes_to_rest(self) -> None:
         """Look until nothing flaps or waits any more."""

@@ -132,11 +132,20 @@ def test_what_another_user_may(tmp_path: Path) -> None:
 
 
 def test_a_file_system_mounted_noexec(tmp_path: Path) -> None:
-    """/proc is one on every Linux."""
-    path = Path("/proc/self/exe").resolve()
-    assert why_not_executable(path, _we()) is None
-    sysctl = Path("/proc/self/environ")
-    assert "has no execute bit" in str(why_not_executable(sysctl, _we()))
+    """A script with all its bits lies where nothing may be executed."""
+    asks = "import sys; from pathlib import Path; from watchdog.systemctl import executables as e"
+    mounted = f"""
+mount -t tmpfs -o noexec none {tmp_path}
+printf '#!/bin/sh\\n' > {tmp_path}/run.sh
+chmod 755 {tmp_path}/run.sh
+exec {sys.executable} -c '{asks}; print(e.why_not_executable(Path(sys.argv[1]), e.account("root")))' {tmp_path}/run.sh
+"""
+    argv = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", mounted]
+    told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    expected = (
+        f"{tmp_path}/run.sh lies on a file system that is mounted noexec (move it, or mount it with exec)"
+    )
+    assert expected == told.strip()
 
 
 def command(path: Path, status: int = 203) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, cast
@@ -18,12 +20,14 @@ from rich.progress import Progress
 
 from watchdog.commands.common import USAGE, Form, FormOption
 from watchdog.conditions import suggest
-from watchdog.errors import CollectError
+from watchdog.config import load
+from watchdog.errors import CollectError, ConfigError
 from watchdog.listings import table
 from watchdog.logs.encoding import encoding_of
 from watchdog.logs.formats import FORMATS
 from watchdog.logs.levels import Level
 from watchdog.logs.survey import Survey, chunks_of, each, survey
+from watchdog.signals.log import LogConfig
 from watchdog.terminal import fail
 from watchdog.units import Unit, plain, show_number
 
@@ -44,6 +48,12 @@ def logs_command(
         str | None,
         typer.Option("--as", help="read the lines as this format", show_default="found by looking"),
     ] = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            "--rules", help="read what a log of this rules file names as it says", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """
     Show what the watchdog sees in a log: its format, records by level, errors by template.
@@ -52,15 +62,17 @@ def logs_command(
     """
     if format is not None and format not in FORMATS:
         raise fail(f'--as: "{format}" is not a log format ({suggest(format, FORMATS)})', USAGE)
+    said = formats_said(rules) if rules is not None else {}
     surveys: list[tuple[str, Survey]] = []
     failed = False
     for name in files:
+        chosen = format or next((said[path] for path in said if fnmatch(os.path.abspath(name), path)), None)
         try:
             with opened(name) as chunks:
                 if each_record:
-                    print_each(name if len(files) > 1 else None, chunks, format)
+                    print_each(name if len(files) > 1 else None, chunks, chosen)
                 else:
-                    surveys.append((name, survey(chunks, format)))
+                    surveys.append((name, survey(chunks, chosen)))
         except (OSError, EOFError, CollectError) as exc:
             why = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
             typer.echo(
@@ -74,6 +86,16 @@ def logs_command(
             typer.echo("\n\n".join(as_table(name, found) for name, found in surveys))
     if failed:
         raise typer.Exit(USAGE)
+
+
+def formats_said(rules: Path) -> Mapping[str, str]:
+    """Return the formats that the rules file gives its logs, by their paths; end if it is not right."""
+    try:
+        signals = load(rules).signals
+    except ConfigError as exc:
+        raise fail(str(exc), USAGE) from exc
+    logs = (spec.config for spec in signals if isinstance(spec.config, LogConfig))
+    return {path: log.format for log in logs for path in log.path if log.format != "auto"}
 
 
 @contextlib.contextmanager

@@ -42,16 +42,18 @@ _PRIORITY = (
 _CRI = rb"std(?:out|err) [FP] "
 _DOCKER = rb'\{"log":"'
 _COMPOSE = rb"[a-z][a-z0-9_.-]*+ ++\| (?=[{[0-9])"
+_FILE = rb"[A-Za-z/][A-Za-z0-9_/-]*+\.log(?:[^ \n]*+ |[^ :\n]*+:(?:[0-9]++:)?+ ?+)(?=" + _DATE + rb"[T ])"
 
 # What a collector put before the line of the program.
 PREFIX = b"|".join(
-    (_PRIORITY, _DATED, _RFC3339 + rb"(?:" + _CRI + rb"|" + _HOST + _TAG + rb")", _DOCKER, _COMPOSE)
+    (_PRIORITY, _DATED, _RFC3339 + rb"(?:" + _CRI + rb"|" + _HOST + _TAG + rb")", _DOCKER, _COMPOSE, _FILE)
 )
 PREFIXES = {
     "syslog": b"|".join((_PRIORITY, _DATED, _RFC3339 + _HOST + _TAG)),
     "cri": _RFC3339 + _CRI,
     "docker": _DOCKER,
     "compose": _COMPOSE,
+    "file": _FILE,
 }
 
 LEVEL_KEYS = (
@@ -120,6 +122,7 @@ _LETTER_WORDS = (
 POSTGRESQL = rb"(?: [A-Z]{2,5})?+ \[[0-9]++(?:-[0-9]++)?+\] (?:[^ @\n]++@[^ \n]++ )?+"
 _DAY = rb"[0-9]{1,2} " + _MONTH + rb" (?:[0-9]{4} )?+" + _CLOCK
 _PROCESS = rb" (?:[0-9]++|[A-Za-z][^][ \n]*-[0-9]++) ++"
+_BLUE_GENE = rb"(?:-|[A-Z]++) [0-9]{10} [0-9]{4}\.[0-9]{2}\.[0-9]{2} [^ \n]++ [0-9.-]{26}(?: [^ \n]++){3} "
 _MYSQL_WORDS = (("Note", Level.INFO), ("System", Level.INFO))
 _REDIS_WORDS = ((".", Level.DEBUG), ("-", Level.INFO), ("*", Level.NOTICE), ("#", Level.WARNING))
 
@@ -202,6 +205,7 @@ SHAPES = {  # the first that holds wins
         b"",
         (("CRASH", Level.CRITICAL), ("SUPERVISOR", Level.ERROR), ("PROGRESS", Level.INFO)),
     ),
+    "blue-gene": Shape(b"-" + _CAPITALS, _BLUE_GENE, _SHOUT + rb" ", (("FAILURE", Level.ERROR),)),
     "level-colon": Shape(_CAPITALS, _SHOUT + rb":(?:[^ :\n]*+:| )", b"", (("CONFIG", Level.DEBUG),)),
     "level-time": Shape(_CAPITALS, _SHOUT + rb" ++", TIME),
     "level-stamp": Shape(
