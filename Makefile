@@ -12,7 +12,7 @@ demo: $(READY)
 	$(BIN)/watchdog demo --fault $(FAULT) --for $(FOR)
 
 test: $(READY) system
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: $(READY)
 	$(BIN)/ruff check .

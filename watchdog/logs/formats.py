@@ -3,44 +3,82 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
+from typing import TypeVar
 
 from watchdog.logs.levels import WORDS, Level, of_number
 from watchdog.logs.shapes import LEVEL_KEYS, PREFIX, PREFIXES, SHAPES, Shape
 
 BARE = "bare"
-FORMATS: dict[str, re.Pattern[bytes]] = {
-    **{name: re.compile(rb"(?:" + PREFIX + rb")?+" + s.head + s.tail) for name, s in SHAPES.items()},
-    **{name: re.compile(prefix) for name, prefix in PREFIXES.items()},
-    BARE: re.compile(b""),
-}
-_BEHIND = {name: re.compile(shape.head + shape.tail) for name, shape in SHAPES.items()}
-_OWN_WORDS = {
-    pattern: {word.encode(): level for word, level in shape.words}
-    for name, shape in SHAPES.items()
-    if shape.words
-    for pattern in (FORMATS[name], _BEHIND[name])
-}
+_Match = Callable[[bytes], re.Match[bytes] | None]
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
-def _any_of(shapes: Iterable[Shape]) -> re.Pattern[bytes]:
-    """Join *shapes* into one recogniser that reads what they have in common only once."""
-    runs = groupby(shapes, key=lambda shape: shape.head)
-    return re.compile(
-        rb"|".join(head + rb"(?:" + rb"|".join(shape.tail for shape in run) + rb")" for head, run in runs)
-    )
+class _OnDemand(dict[_K, _V]):
+    """What *make* makes of a key, once it is asked for: all recognisers take a quarter of a second."""
+
+    def __init__(self, make: Callable[[_K], _V]) -> None:
+        self._make = make
+
+    def __missing__(self, key: _K) -> _V:
+        made = self[key] = self._make(key)
+        return made
 
 
+class Formats(Mapping[str, re.Pattern[bytes]]):
+    """The recognisers of whole lines, by the names of their formats."""
+
+    _names = dict.fromkeys([*SHAPES, *PREFIXES, BARE])
+
+    def __getitem__(self, name: str) -> re.Pattern[bytes]:
+        if name not in self._names:
+            raise KeyError(name)
+        return _WHOLE[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _whole(name: str) -> re.Pattern[bytes]:
+    """Return what recognises a line of the format, also behind what a collector puts in front."""
+    if name in SHAPES:
+        return _recogniser(rb"(?:" + PREFIX + rb")?+", SHAPES[name])
+    return re.compile(PREFIXES.get(name, b""))
+
+
+def _recogniser(before: bytes, shape: Shape) -> re.Pattern[bytes]:
+    pattern = re.compile(before + shape.head + shape.tail)
+    if shape.words:
+        _OWN_WORDS[pattern] = {word.encode(): level for word, level in shape.words}
+    return pattern
+
+
+def _starting_with(first: bytes) -> tuple[_Match, tuple[_Match, ...]] | None:
+    """Return a recogniser of all shapes that can begin with the byte *first*, and one of each, if any can."""
+    names = _NAMES.get(first)
+    if names is None:
+        return None
+    # One that reads what they have in common only once.
+    runs = groupby((SHAPES[name] for name in names), key=lambda shape: shape.head)
+    each = (head + rb"(?:" + rb"|".join(shape.tail for shape in run) + rb")" for head, run in runs)
+    return _JOINED[rb"|".join(each)].match, tuple(_BEHIND[name].match for name in names)
+
+
+FORMATS = Formats()
 _NAMES = {
     bytes([byte]): tuple(name for name, shape in SHAPES.items() if byte in shape.starts)
     for byte in sorted({byte for shape in SHAPES.values() for byte in shape.starts})
 }
-_JOINED = {names: _any_of(SHAPES[name] for name in names) for names in set(_NAMES.values())}
-_BY_FIRST_BYTE = {
-    byte: (_JOINED[names].match, tuple(_BEHIND[name].match for name in names))
-    for byte, names in _NAMES.items()
-}
+_OWN_WORDS: dict[re.Pattern[bytes], Mapping[bytes, Level]] = {}
+_WHOLE = _OnDemand(_whole)
+_BEHIND = _OnDemand[str, re.Pattern[bytes]](lambda name: _recogniser(b"", SHAPES[name]))
+_JOINED = _OnDemand[bytes, re.Pattern[bytes]](re.compile)
+_BY_FIRST_BYTE = _OnDemand(_starting_with)
 
 _PREFIX = re.compile(PREFIX)
 _DOCKER = b'{"log":"'
@@ -82,13 +120,13 @@ def level_as(format: str, line: bytes) -> Level:
     """Say which level *format* alone finds in the stripped *line*."""
     if format not in SHAPES:
         return _NONE
-    header = FORMATS[format].match(line)
+    header = _WHOLE[format].match(line)
     return level_of(header) if header else _NONE
 
 
 def level_of_body(text: bytes) -> Level:
     """Say which level the first format that finds one finds in *text*, a line without its prefix."""
-    known = _BY_FIRST_BYTE.get(text[:1])
+    known = _BY_FIRST_BYTE[text[:1]]
     if known is None:
         return _NONE
     joined, each = known
