@@ -74,7 +74,8 @@ class Source:
     """How long to leave it alone after a look, however often it is due."""
     task: asyncio.Task[list[Reading]] | None = None
     asked: Sequence[Turn] = ()
-    began: datetime | None = None
+    monotonic: Callable[[], float] = time.monotonic
+    began: float = 0.0  # monotonic: setting the other clock makes no look late
     took: float = 0.0  # seconds, the last look that ended
     failed: bool = False
 
@@ -88,7 +89,7 @@ class Source:
         for turn in due:
             turn.put_off(now, self.rest())
         self.asked = due
-        self.began = now
+        self.began = self.monotonic()
         self.task = asyncio.create_task(self._look(now), name=f"look {self.name}")
         return True
 
@@ -119,14 +120,13 @@ class Source:
 
     def collect(self, now: datetime) -> list[Reading]:
         """Return the readings of a finished look; *unknown* for one that is out for too long."""
-        if self.task is None or self.began is None:
+        if self.task is None:
             return []
-        self.began = min(self.began, now)  # the clock may have been set back
         if self.task.done():
             readings = self.task.result()
             self.task = None
             return readings
-        out = now - self.began
+        out = timedelta(seconds=self.monotonic() - self.began)
         if out < max([OVERDUE, *(2 * turn.every for turn in self.turns)]):
             return []
         return self.abandon(now, out.total_seconds())

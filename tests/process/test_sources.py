@@ -63,15 +63,31 @@ async def test_a_source_that_was_quick_is_waited_for() -> None:
 
 async def test_a_look_that_is_out_for_too_long_is_unknown_until_it_ends() -> None:
     """Not at once, and not for ever."""
-    slow = Slow()
+    slow, passed = Slow(), timedelta(0)
+    slow.source.monotonic = lambda: passed / SECOND
     assert await look([slow.source], T0, 0.001) == []
-    assert await look([slow.source], T0 + OVERDUE - SECOND, 0.001) == []
-    (unknown,) = await look([slow.source], T0 + OVERDUE, 0.001)
+    passed = OVERDUE - SECOND
+    assert await look([slow.source], T0 + passed, 0.001) == []
+    passed = OVERDUE
+    (unknown,) = await look([slow.source], T0 + passed, 0.001)
     assert unknown.trouble == "no answer for 5s"
     slow.let.set()
     assert slow.source.task is not None
     await slow.source.task
-    (reading,) = await look([slow.source], T0 + OVERDUE + SECOND, 0.001)
+    (reading,) = await look([slow.source], T0 + passed + SECOND, 0.001)
+    assert reading.trouble is None
+
+
+async def test_setting_the_clock_makes_no_look_late() -> None:
+    """An hour forward or back while it is out: it has still been out for a moment only."""
+    slow = Slow()
+    hour = timedelta(hours=1)
+    for now in (T0, T0 + hour, T0 - hour):
+        assert await look([slow.source], now, 0.001) == []
+    slow.let.set()
+    assert slow.source.task is not None
+    await slow.source.task
+    (reading,) = await look([slow.source], T0, 0.001)
     assert reading.trouble is None
 
 

@@ -170,6 +170,7 @@ async def test_it_is_well_while_it_ticks_looks_and_can_send(rules: Callable[...,
         await hands.tick()
         assert sidecar.why_not_ready(hands.time) is None
         ask, source.ask = source.ask, never
+        source.monotonic = lambda: hands.time.timestamp() - 1.0
         for _ in range(4):
             await hands.tick(timedelta(seconds=3))
             assert sidecar.why_unwell(hands.time) is None
