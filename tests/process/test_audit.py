@@ -10,14 +10,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
 import pytest
 import redis
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from tests.process.conftest import watchdog
+from watchdog.cli import app
 from watchdog.demo.server import EmbeddedServer, start_server
 
 RESULT: dict[Any, Any] = {
@@ -305,11 +309,19 @@ def test_check_says_ok_and_what_holds_for_whom(tmp_path: Path) -> None:
     )
 
 
-def test_every_command_has_help_with_an_example() -> None:
+def leaves(command: Any, *names: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command there is."""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from leaves(inner, *names, name)
+    if names and not hasattr(command, "commands"):
+        yield names
+
+
+@pytest.mark.parametrize("words", [*leaves(get_command(app))], ids=" ".join)
+def test_every_command_has_help_with_an_example(words: tuple[str, ...]) -> None:
     """`--help` ends with something to copy."""
-    for command in ("run", "audit", "check", "demo", "pipeline"):
-        ran = watchdog(command, "--help")
-        assert (ran.status, f"Example: watchdog {command}" in ran.out) == (0, True), ran.out
+    ran = CliRunner().invoke(app, [*words, "--help"], prog_name="watchdog", env={"COLUMNS": "200"})
+    assert (ran.exit_code, f"Example: watchdog {' '.join(words)}" in ran.output) == (0, True), ran.output
 
 
 def test_causes_come_before_symptoms(server: EmbeddedServer, client: redis.Redis, tmp_path: Path) -> None:
