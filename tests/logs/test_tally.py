@@ -150,6 +150,54 @@ def test_junk_is_counted(junk: bytes, format: str) -> None:
     assert tally(junk * 3, format).lines == by_line(junk * 3, format)[0]
 
 
+PIPE = "2026-02-19 01:33:50,123 | {level} | x"
+NUMBER = '{{"level":{level},"time":1531171074631,"msg":"x"}}'
+LAST = '{{"msg":"{text}","level":"{level}"}}'
+
+
+@pytest.mark.parametrize(
+    ("format", "rows"),
+    [
+        ("pipe", [PIPE.format(level="INFO"), PIPE.format(level="INFO")[:31]]),
+        ("pipe", [PIPE.format(level="ERROR"), PIPE.format(level="ERROR")[:33] + "\0"]),
+        ("pipe", [PIPE.format(level="ERROR"), ""]),
+        ("logfmt", ["level=error x", "level=error", "level=error\0"]),
+        ("json", [NUMBER.format(level=50), NUMBER.format(level=30), NUMBER.format(level=50)[:11]]),
+        ("json", [LAST.format(level="ERROR", text="x" * 600), LAST.format(level="INFO", text="y" * 600)]),
+        ("json", [LAST.format(level="ERROR", text="x"), LAST.format(level="ERROR", text='\\"level'), ""]),
+    ],
+    ids=[
+        "cut in its header",
+        "NUL",
+        "empty",
+        "logfmt",
+        "number",
+        "longer than what is compared at once",
+        "escapes",
+    ],
+)
+@pytest.mark.parametrize("ending", ["", "\n"], ids=["open end", "line end"])
+def test_last_line_of_a_block(format: str, rows: list[str], ending: str) -> None:
+    """Lines at the end of what is compared at once are not taken for what they only begin like."""
+    tallier = Tallier(format, small=0)
+    tallier.count(("\n".join(rows * 3) + "\n").encode())
+    for last in rows:
+        tallier.context = Context.START
+        chunk = ("\n".join([*rows, *rows, last]) + ending).encode()
+        found = tallier.count(chunk)
+        assert by_line(chunk, format) == (found.lines, dict(found.levels), tallier.context, numbers(found))
+
+
+def test_exceptions_of_equal_lines_with_other_levels() -> None:
+    """A number is masked in an error line, yet an info line's traceback explains no error."""
+    error, info = (NUMBER.format(level=level).encode() + b"\n" for level in (50, 30))
+    tallier = Tallier("json", small=0)
+    tallier.count(error + info + error)
+    found = tallier.count(error + TRACEBACK + (info + TRACEBACK.replace(b"Key", b"Value")) * 2)
+    assert [line.sample for line in found.error_lines.values()] == [error.rstrip() + b" | KeyError: 1"]
+    assert found.last_error == b"ValueError: 1"
+
+
 @settings(max_examples=50, deadline=None)
 @given(some=st.lists(lines(), min_size=2, max_size=30), at=st.integers(1, 29))
 def test_chunks_add_up(some: list[bytes], at: int) -> None:

@@ -12,6 +12,7 @@ from watchdog.logs.lines import KEY_LENGTH, Lines, mask
 MOST_ERROR_LINES = 2000  # that are told apart
 OTHER = b""  # the key of all others
 _SAMPLE_LENGTH = 2000
+_NEVER = -1, b""
 
 
 class ErrorLine(NamedTuple):
@@ -48,21 +49,22 @@ class ErrorRecords:
     ignored: int = 0
     _counts: Counter[bytes] = field(default_factory=Counter)
     _newest: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)  # with its number
-    _unseen: Collection[bytes] = ()  # keys whose newest line is still to be looked up, in:
-    _block: tuple[int, Lines] = (0, Lines(b""))
-    _ended: dict[bytes, bytes] = field(default_factory=dict)  # with their exceptions
-    _last_exception: tuple[int, bytes | None] = (-1, None)
+    _unseen: dict[bytes, int] = field(default_factory=dict)  # keys whose newest line is to be looked up
+    _block: tuple[int, Lines] | None = None  # in which it has that number, behind those before
+    _ended: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)  # with their exceptions
+    _last_exception: tuple[int, bytes] = _NEVER
 
     def add(self, found: Sorted, lines: Lines, first: int) -> None:
         """Count the errors *found* among *lines*, the first of which has the number *first*."""
-        if not found.errors:
+        newest: dict[bytes, int] = {}
+        for key, count, number in found.errors.counts():
+            self._counts[key] += count
+            newest[key] = max(number, newest.get(key, 0))
+        if not newest:
             return
-        self._counts.update(found.errors)
-        self._look_up([key for key in self._unseen if key not in found.errors])
-        self._unseen = found.errors.keys() - found.newest.keys()
+        self._look_up(self._unseen.keys() - newest.keys())
+        self._unseen = newest
         self._block = first, lines
-        for key, number in found.newest.items():
-            self._newest[key] = first + number, lines.line(number)[:_SAMPLE_LENGTH]
         self._fold()
 
     def add_one(self, line: bytes, masked: bytes, number: int) -> None:
@@ -78,18 +80,21 @@ class ErrorRecords:
     def explain(self, record: bytes | None, exception: bytes, number: int) -> None:
         """Note that the traceback of an error *record*, None if it was no error, ended in *exception*."""
         if record is None:
-            self._last_exception = number, exception[: _SAMPLE_LENGTH // 2]
-        elif not (self.ignores and self.ignores(record)):
+            text = exception[: _SAMPLE_LENGTH // 2]
+        elif self.ignores and self.ignores(record):
+            return
+        else:
             text = record[: _SAMPLE_LENGTH // 2] + b" | " + exception[: _SAMPLE_LENGTH // 2]
-            self._last_exception = number, text
-            self._ended[mask(record[:KEY_LENGTH])] = text
+            key = mask(record[:KEY_LENGTH])
+            self._ended[key] = max((number, text), self._ended.get(key, _NEVER))
+        self._last_exception = max((number, text), self._last_exception)
 
     def told(self) -> tuple[dict[bytes, ErrorLine], bytes | None]:
         """Return the counts, and the last record's first line with the exception that it ended in."""
         self._fold(MOST_ERROR_LINES)
-        self._look_up(self._unseen)
+        self._look_up(self._unseen.keys())
         counts = {
-            key: ErrorLine(number, self._ended.get(key) or self._newest[key][1])
+            key: ErrorLine(number, (self._ended.get(key) or self._newest[key])[1])
             for key, number in self._counts.items()
         }
         number, last = max(self._newest.values(), default=(-1, None))
@@ -97,17 +102,20 @@ class ErrorRecords:
 
     def _look_up(self, keys: Collection[bytes]) -> None:
         """Note the newest lines of *keys* in the last block."""
+        if self._block is None:
+            return
         first, lines = self._block
-        for number, key, line in lines.last(keys) if keys else ():
-            if first + number > self._newest.get(key, (-1, b""))[0]:
-                self._newest[key] = first + number, line[:_SAMPLE_LENGTH]
+        for key in keys:
+            number = self._unseen[key]
+            if first + number > self._newest.get(key, _NEVER)[0]:
+                self._newest[key] = first + number, lines.line(number)[:_SAMPLE_LENGTH]
 
     def _fold(self, most: int = 4 * MOST_ERROR_LINES) -> None:
         """Where there are more than *most*, count those under `OTHER` that came after enough others."""
         if len(self._counts) <= most:
             return
-        self._look_up(self._unseen)
-        self._unseen = ()
+        self._look_up(self._unseen.keys())
+        self._unseen = {}
         for key in list(islice((key for key in self._counts if key != OTHER), MOST_ERROR_LINES, None)):
             self._counts[OTHER] += self._counts.pop(key)
-            self._newest[OTHER] = max(self._newest.pop(key), self._newest.get(OTHER, (-1, b"")))
+            self._newest[OTHER] = max(self._newest.pop(key), self._newest.get(OTHER, _NEVER))

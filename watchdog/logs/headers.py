@@ -2,36 +2,30 @@
 What the lines of one file begin with, and the level that it decides.
 
 Within one file a few headers, alike but for their digits, begin almost every line. So the digits
-are masked, the beginnings of all lines are cut to the same length and counted at once, and only
-the lines left over need to be read one by one. Where most lines are wholly alike but for their
-digits, they are counted whole, which is faster still. A header is compared with a line's
-beginning, so no text inside a message is ever counted.
+are masked, the beginnings of all lines are compared with the known headers at once, and only the
+lines left over need to be read one by one. A header is compared with a line's beginning, so no
+text inside a message is ever counted.
 """
 
 import re
-from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import compress
-from operator import itemgetter, not_
+from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
 
 from watchdog.logs.formats import FORMATS, level_of, strip
 from watchdog.logs.jsonlines import JsonLines
 from watchdog.logs.levels import ERRORS, Level, of_number
-from watchdog.logs.lines import KEY_LENGTH, Lines, mask
+from watchdog.logs.lines import KEY_LENGTH, Alike, Lines, mask
+from watchdog.logs.rows import UNKNOWN, Codes, Places, Rows, Table, padded
 
 LONGEST_HEADER = 400
 _MOST_SHAPES = 12
-_MOST_HEADERS = 500  # of one shape
-_MOST_KNOWN = 8192  # whole lines
-_BLOCKS_OF_VARIETY = 15  # before it is tried again
 _LEVELS = tuple(Level)
 _NUMBER = {level: number for number, level in enumerate(_LEVELS)}  # 3.11 is slow to hash a member
-_UNKNOWN = -1
 _ERRORS = frozenset(_NUMBER[level] for level in ERRORS)
+_IS_ERROR = np.array([level in ERRORS for level in _LEVELS] + [False])  # the last of UNKNOWN
 _NINES = bytes(ord("9") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
-_cut_key = itemgetter(slice(KEY_LENGTH))
 
 
 class _Shape(NamedTuple):
@@ -40,39 +34,42 @@ class _Shape(NamedTuple):
     length: int
     digits: tuple[int, int] | None = None
 
-    def keys(self, lines: Lines, chosen: Sequence[int], masked: list[bytes]) -> list[Hashable]:
-        """Cut the *masked* lines, which are those *chosen* of *lines*, to what is compared."""
-        begun: Iterator[Hashable] = map(itemgetter(slice(self.length)), masked)
+    def rows(self, lines: Lines, starts: Places) -> Rows:
+        """Return what is compared of the lines that begin at *starts*."""
+        rows = lines.rows(starts, self.length)
         if self.digits:
-            lines.split()
-            raw = map(lines.raw.__getitem__, chosen)
-            begun = zip(begun, map(itemgetter(slice(*self.digits)), raw), strict=True)
-        return list(begun)
+            first, end = self.digits
+            rows = np.hstack((rows, lines.rows(starts + first, end - first, raw=True)))
+        return rows
 
-    def key(self, line: bytes) -> Hashable:
-        """Cut one raw *line* to what is compared."""
-        begun = mask(line[: self.length])
-        return (begun, line[slice(*self.digits)]) if self.digits else begun
+    def row(self, line: bytes, masked: bytes) -> bytes:
+        """Return what is compared of one line; nothing if it is too short."""
+        if len(masked) < self.length:
+            return b""
+        return padded(masked[: self.length]) + (padded(line[slice(*self.digits)]) if self.digits else b"")
 
 
 @dataclass(slots=True)
 class Sorted:
     """
-    What the headers told of a block, and the numbers of the lines that are *left* over.
+    The level of each line of a block as far as it was told, and the numbers of the lines *left* over.
 
-    *errors* counts the error lines, masked and cut. *newest* has the number of the last of each
-    where it is known; else it is the last line of the block that, masked and cut, is the same.
+    *errors* are the error lines that were told, masked and cut.
     """
 
-    by_number: list[int] = field(default_factory=lambda: [0] * len(_LEVELS))
-    errors: Counter[bytes] = field(default_factory=Counter)
-    newest: dict[bytes, int] = field(default_factory=dict)
-    left: Sequence[int] = ()
+    codes: Codes
+    left: Places
+    errors: Alike
 
     @property
     def levels(self) -> dict[Level, int]:
         """Return how many lines have each level."""
-        return {level: count for level, count in zip(_LEVELS, self.by_number, strict=True) if count}
+        counts = np.bincount(self.codes + 1, minlength=len(_LEVELS) + 1).tolist()[1:]
+        return {level: count for level, count in zip(_LEVELS, counts, strict=True) if count}
+
+    def is_error(self, number: int) -> bool:
+        """Say whether one line was told to be an error."""
+        return self.codes.item(number) in _ERRORS
 
 
 class Headers:
@@ -83,37 +80,48 @@ class Headers:
     """
 
     def __init__(self, format: str, *, errors_apart: bool = False) -> None:
-        self._not_told = _ERRORS | {_UNKNOWN} if errors_apart else frozenset({_UNKNOWN})
+        self._errors_apart = errors_apart
         self._pattern = FORMATS[format]
         self._json = JsonLines(self._pattern) if format == "json" else None
-        self._shapes: dict[_Shape, dict[Hashable, int]] = {}  # the most used first
-        self._known: dict[bytes, int] = {}  # whole lines, masked
-        self._variety = 0  # for how many more blocks whole lines are not worth counting
+        self._shapes: dict[_Shape, Table] = {}  # the most used first
 
     def sort(self, lines: Lines) -> Sorted:
         """Tell the levels of all of *lines* that begin with a known header."""
-        if not self._shapes and not (self._json and self._json.is_any_known):
-            return Sorted(left=range(len(lines.masked)))
-        if self._variety or any(shape.digits for shape in self._shapes):
-            self._variety -= self._variety > 0
-            return self._by_headers(lines)
-        if lines.are_alike():
-            return self._by_kinds(lines, lines.kinds())
-        self._variety = _BLOCKS_OF_VARIETY
-        return self._by_headers(lines)
+        codes: Codes = np.full(len(lines), UNKNOWN, np.int8)
+        left: Places = np.arange(len(lines))
+        uses: dict[_Shape, int] = {}
+        for shape, table in self._shapes.items():
+            found = table.find(shape.rows(lines, lines.starts[left]))
+            codes[left] = found
+            is_left = found == UNKNOWN
+            uses[shape] = len(left)
+            left = left[is_left]
+            uses[shape] -= len(left)
+            if not len(left):
+                break
+        order = sorted(self._shapes, key=lambda shape: -uses.get(shape, 0))
+        self._shapes = {shape: self._shapes[shape] for shape in order[:_MOST_SHAPES]}
+        if self._json and self._json.is_any_known and len(left):
+            self._json.tell(lines, left, codes)
+            left = left[codes[left] == UNKNOWN]
+        is_error = _IS_ERROR[codes]
+        if self._errors_apart and is_error.any():
+            codes[is_error] = UNKNOWN
+            left, is_error[:] = (codes == UNKNOWN).nonzero()[0], False
+        return Sorted(codes, left, lines.alike(is_error.nonzero()[0], KEY_LENGTH))
 
     def level(self, line: bytes, masked: bytes) -> Level | None:
         """Return the level that the header of one *line* tells, if it is known."""
-        for shape, levels in self._shapes.items():
-            key = shape.key(line) if shape.digits else masked[: shape.length]
-            if key in levels:
-                return _LEVELS[levels[key]]
-        return self._json.level(masked) if self._json else None
+        for shape, table in self._shapes.items():
+            if (code := table.get(shape.row(line, masked))) != UNKNOWN:
+                return _LEVELS[code]
+        code = self._json.code(masked) if self._json else UNKNOWN
+        return None if code == UNKNOWN else _LEVELS[code]
 
     def learn(self, line: bytes, masked: bytes, level: Level) -> None:
         """Remember the header of *line* if its bytes alone, digits masked, decide its *level*."""
         if not self._learn_header(line, level) and self._json:
-            self._json.learn(line, masked, level)
+            self._json.learn(line, masked, _NUMBER[level])
 
     def _learn_header(self, line: bytes, level: Level) -> bool:
         """Remember the header of *line*, and say whether it has one."""
@@ -131,73 +139,11 @@ class Headers:
         if shape is None or not shape.length < min(len(bare), LONGEST_HEADER):
             return False
         if line.startswith(bare[: shape.length]):
-            levels = self._shapes.setdefault(shape, {})
-            if len(levels) >= _MOST_HEADERS:
-                levels.clear()
-            levels[shape.key(line)] = _NUMBER[level]
+            row = shape.row(line, mask(line))
+            table = self._shapes.get(shape) or self._shapes.setdefault(shape, Table(len(row)))
+            table.put(row, _NUMBER[level])
             return True
         return False
-
-    def _by_kinds(self, lines: Lines, kinds: Mapping[bytes, int]) -> Sorted:
-        """Sort *lines*, of which *kinds* says how often each comes."""
-        found = Sorted()
-        others = set()
-        for line, count in kinds.items():
-            level = self._known.get(line, _UNKNOWN)
-            if level == _UNKNOWN:
-                level = self._recognise(line)
-            if level in self._not_told:
-                others.add(line)
-                continue
-            found.by_number[level] += count
-            if level in _ERRORS:
-                found.errors[line[:KEY_LENGTH]] += count
-        if others:
-            found.left = list(compress(range(len(lines.masked)), map(others.__contains__, lines.masked)))
-        return found
-
-    def _recognise(self, masked: bytes) -> int:
-        """Return the number of the level that the header of one line tells, or `_UNKNOWN`."""
-        levels = (known.get(masked[: shape.length], _UNKNOWN) for shape, known in self._shapes.items())
-        level = next((level for level in levels if level != _UNKNOWN), _UNKNOWN)
-        if level == _UNKNOWN and self._json and (told := self._json.level(masked)):
-            level = _NUMBER[told]
-        if level != _UNKNOWN:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[masked] = level
-        return level
-
-    def _by_headers(self, lines: Lines) -> Sorted:
-        """Sort *lines* by one shape of header after the other."""
-        found = Sorted(left=range(len(lines.masked)))
-        masked = lines.masked
-        uses: dict[_Shape, int] = {}
-        for shape, levels in self._shapes.items():
-            keys = shape.keys(lines, found.left, masked)
-            known = {
-                key: count
-                for key, count in Counter(keys).items()
-                if levels.get(key, _UNKNOWN) not in self._not_told
-            }
-            uses[shape] = used = sum(known.values())
-            for key, count in known.items():
-                found.by_number[levels[key]] += count
-            if errors := {key for key in known if levels[key] in _ERRORS}:
-                is_error = list(map(errors.__contains__, keys))
-                error_keys = list(map(_cut_key, compress(masked, is_error)))
-                found.errors.update(error_keys)
-                if shape.digits:
-                    found.newest.update(zip(error_keys, compress(found.left, is_error), strict=True))
-            if used == len(masked):
-                found.left = ()
-                break
-            if used:
-                is_left = list(map(not_, map(known.__contains__, keys)))
-                found.left, masked = list(compress(found.left, is_left)), list(compress(masked, is_left))
-        order = sorted(self._shapes, key=lambda shape: -uses.get(shape, 0))
-        self._shapes = {shape: self._shapes[shape] for shape in order[:_MOST_SHAPES]}
-        return found
 
 
 def _is_like(match: re.Match[bytes], other: re.Match[bytes] | None) -> bool:

@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable
 from operator import itemgetter
 
-from watchdog.logs.levels import Level
+from watchdog.logs.lines import LONGEST_ROW, Lines
+from watchdog.logs.rows import UNKNOWN, Codes, Places
 
 _MOST_SHAPES = 200
+_MOST_KNOWN = 8192  # whole lines
 _ESCAPED = b"\0\0"  # as long as what it stands for
 _Parts = list[bytes]
 
@@ -21,23 +23,42 @@ class JsonLines:
 
     def __init__(self, pattern: re.Pattern[bytes]) -> None:
         self._pattern = pattern
-        self._shapes: dict[bytes, tuple[Callable[[_Parts], tuple[bytes, ...]], dict[object, Level]]] = {}
+        self._shapes: dict[bytes, tuple[Callable[[_Parts], tuple[bytes, ...]], dict[object, int]]] = {}
+        self._known: dict[bytes, int] = {}  # whole lines, masked
 
     @property
     def is_any_known(self) -> bool:
         """Say whether anything has been learnt."""
         return bool(self._shapes)
 
-    def level(self, masked: bytes) -> Level | None:
-        """Return the level of the *masked* line, or None if no line like it is known."""
-        if masked[:1] != b"{" or not self._shapes:
-            return None
-        outside, parts = _split(masked)
-        getter, levels = self._shapes.get(outside, _UNKNOWN)
-        return levels.get(getter(parts))
+    def tell(self, lines: Lines, numbers: Places, codes: Codes) -> None:
+        """Set the *codes* of those of *lines* that have these *numbers* and are like one that is known."""
+        short = numbers[lines.ends[numbers] - lines.starts[numbers] <= LONGEST_ROW]
+        alike = lines.alike(short[lines.ends[short] > lines.starts[short]], LONGEST_ROW)
+        codes[alike.numbers] = alike.spread([self._recall(kind) for kind in alike.kinds])
+        if len(short) < len(numbers):
+            for number in numbers[lines.ends[numbers] - lines.starts[numbers] > LONGEST_ROW]:
+                codes[number] = self.code(lines.cut(number[None])[0])
 
-    def learn(self, line: bytes, masked: bytes, level: Level) -> None:
-        """Remember what tells that *line* has *level*, if it is the word that it says itself."""
+    def _recall(self, masked: bytes) -> int:
+        """Return the code of the *masked* line, which may come again."""
+        code = self._known.get(masked, UNKNOWN)
+        if code == UNKNOWN and (code := self.code(masked)) != UNKNOWN:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[masked] = code
+        return code
+
+    def code(self, masked: bytes) -> int:
+        """Return the code of the *masked* line, or `UNKNOWN` if no line like it is known."""
+        if masked[:1] != b"{" or not self._shapes:
+            return UNKNOWN
+        outside, parts = _split(masked)
+        getter, codes = self._shapes.get(outside, _NO_SHAPE)
+        return codes.get(getter(parts), UNKNOWN)
+
+    def learn(self, line: bytes, masked: bytes, code: int) -> None:
+        """Remember what tells that *line* has the level of *code*, if it is the word that it says itself."""
         outside, parts = _split(masked)
         match = self._pattern.match(line)
         if not outside.startswith(b"{") or not match or not match[1].isalpha():
@@ -48,15 +69,15 @@ class JsonLines:
         keys = [at for at in range(1, place, 2) if parts[at + 1].lstrip()[:1] == b":"]
         if len(self._shapes) >= _MOST_SHAPES:
             self._shapes.clear()
-        getter, levels = self._shapes.setdefault(outside, (itemgetter(*keys, place), {}))
-        levels[getter(parts)] = level
+        getter, codes = self._shapes.setdefault(outside, (itemgetter(*keys, place), {}))
+        codes[getter(parts)] = code
 
 
 def _no_words(parts: _Parts) -> tuple[bytes, ...]:  # noqa: ARG001
     return ()
 
 
-_UNKNOWN: tuple[Callable[[_Parts], tuple[bytes, ...]], dict[object, Level]] = (_no_words, {})
+_NO_SHAPE: tuple[Callable[[_Parts], tuple[bytes, ...]], dict[object, int]] = (_no_words, {})
 
 
 def _split(masked: bytes) -> tuple[bytes, _Parts]:

@@ -13,7 +13,7 @@ from watchdog.logs.lines import BLOCK, cut
 from watchdog.logs.patterns import Patterns, count_in
 from watchdog.logs.redact import redact
 from watchdog.logs.slots import SLOT, Slots, last_said, slot_of
-from watchdog.logs.tally import Tallier, Tally
+from watchdog.logs.tally import Counting, Tallier, Tally
 from watchdog.logs.times import timestamp
 
 __all__ = ["SLOT", "Bucket", "Clock", "Ledger", "evidence", "last_time"]
@@ -74,6 +74,15 @@ class Clock:
         return min(max(said, self.earliest) if self.earliest else said, self.now)
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What is being counted of the slot that begins *at*."""
+
+    at: datetime
+    count: Counting
+    matches: Counter[str]
+
+
 @dataclass(slots=True)
 class Ledger:
     """Counts one file, chunk after chunk, and puts each line into the slot of its time."""
@@ -83,8 +92,9 @@ class Ledger:
     detecting: bool = True  # else the user has named the format
     first_line_at: datetime | None = None
     last_line_at: datetime | None = None
-    last_error: bytes | None = None
-    slots: dict[datetime, Bucket] = field(default_factory=dict)
+    _last_error: bytes | None = None
+    _buckets: dict[datetime, Bucket] = field(default_factory=dict)
+    _open: _Open | None = None
     _clock: Clock | None = None
     _slots: Slots = field(default_factory=lambda: Slots(_no_time))
 
@@ -99,30 +109,58 @@ class Ledger:
 
     def buckets(self) -> tuple[Bucket, ...]:
         """Return what has been counted, oldest first."""
-        return tuple(self.slots[at] for at in sorted(self.slots))
+        self._close()
+        return tuple(self._buckets[at] for at in sorted(self._buckets))
+
+    @property
+    def last_error(self) -> bytes | None:
+        """Return the last error line, with the exception that its traceback ended in."""
+        self._close()
+        return self._last_error
 
     def _enter(self, said: datetime | None, pieces: list[bytes], clock: Clock) -> None:
         """Count *pieces*, written in the slot that they *said*, else now."""
         slot = said or slot_of(clock.now)
-        matches = Counter(dict.fromkeys(self.patterns, 0))
+        if self._open is None or self._open.at != slot:
+            self._close()
+            self._open = _Open(slot, self.tallier.start(), Counter(dict.fromkeys(self.patterns, 0)))
+        matches = self._open.matches
         show = (lambda lines: matches.update(count_in(lines, self.patterns))) if self.patterns else None
-        counted = self.tallier.count(*pieces, show=show)
-        bucket = Bucket(slot, counted, dict(matches))
-        self.slots[slot] = self.slots[slot] + bucket if slot in self.slots else bucket
+        for piece in pieces:
+            self.tallier.add(piece, self._open.count, show)
         at = (last_time(pieces[-1], clock) or said) if said else clock.now
         self.first_line_at = self.first_line_at or at
         self.last_line_at = max(at, self.last_line_at or at)
-        self.last_error = counted.last_error or self.last_error
+
+    def _close(self) -> None:
+        """Put what was counted last into the bucket of its slot."""
+        if self._open is None:
+            return
+        at, tally = self._open.at, self._open.count.tally()
+        bucket = Bucket(at, tally, dict(self._open.matches))
+        self._buckets[at] = self._buckets[at] + bucket if at in self._buckets else bucket
+        self._last_error = tally.last_error or self._last_error
+        self._open = None
 
 
 def _format_of(chunk: bytes, current: str) -> str:
     """Return *current* if it is that of the first few lines, else that of many."""
-    for size in _FEW_LINES, _SAMPLE_LINES:
-        lines = chunk[: 2 * BLOCK].split(b"\n", size)[:size]
-        found = detect((line for line in lines if line), current)
+    for most in _FEW_LINES, _SAMPLE_LINES:
+        found = detect((line for line in _first_lines(chunk, most) if line), current)
         if found == current:
             break
     return found
+
+
+def _first_lines(chunk: bytes, most: int) -> Iterator[bytes]:
+    """Yield the first lines of *chunk*, no more than *most* of them."""
+    start = 0
+    for _ in range(most):
+        end = chunk.find(b"\n", start, 2 * BLOCK)
+        yield chunk[start : end if end >= 0 else 2 * BLOCK]
+        if end < 0:
+            return
+        start = end + 1
 
 
 def _no_time(line: bytes) -> datetime | None:  # noqa: ARG001

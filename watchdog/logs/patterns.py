@@ -1,34 +1,41 @@
 """
 Named regexes of the user's, counted per line, in time that is linear in the line's length.
 
-Lines are counted by kind where they are mostly alike but for their digits, and a pattern that no
-digit matters to is asked but once for each kind. Else a block is searched for a text without which
-the pattern cannot be found, or for the pattern itself.
+Most lines are alike but for their digits. So all patterns are asked at once what they say to a line
+without regard to its digits, and the answer is remembered. What is not remembered is searched as a
+block, and so is a pattern that digits matter to, but only where one of its lines may be.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import compress
-from typing import Protocol
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress, islice, repeat
+from typing import Protocol, cast
 
 import re2
 
 from watchdog.errors import ConditionError
-from watchdog.logs.lines import BLOCK, Lines, cut
+from watchdog.logs.lines import BLOCK, Lines, cut, mask
+from watchdog.logs.regexes import (
+    deciding_literal,
+    is_blind_to_digits,
+    is_for_one_line,
+    is_plain,
+    loosen,
+    required_literal,
+)
 
-_CLASS = re.compile(r"\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]")
-_PLAIN_ESCAPE = re.compile(r"\\[dDwWsSbB\W_]")
-_REPEAT = r"(?:[*?]|\{[0-9]+(?:,[0-9]*)?\})"
-_NOT_LITERAL = re.compile(rf"[^\n]{_REPEAT}|[.^$+*?]")
-_GROUP = re.compile(rf"\([^()]*\){_REPEAT}?")
-_OTHER_FLAGS = re.compile(r"\(\?[a-zA-Z]*-?[a-zA-Z]*[:)]")
 _BACKTRACKS = re.compile(r"\(\?<?[=!]|\(\?>|\\[1-9]|[*+?}]\+|\(\?P=")
 _REPEATED_REPEAT = re.compile(r"\((?!\?>)(?:\\.|[^()\\])*(?<![\\*+?}])(?:[*+]|,\})\)(?:[*+](?!\+)|\{\d*,\})")
-_SHORTEST_LITERAL = 3
-_MEANT = 0x100000  # where a sign that is escaped is put, in a plane without characters
-_MOST_SEEN = 8192
-_LONGEST_SEEN = 500
+_MOST_KNOWN = 8192
+_LONGEST_KNOWN = 500
+_OPTIONS = re2.Options()
+_OPTIONS.never_nl = True
+_OPTIONS.log_errors = False
+_LEARNED_ANYWAY = 16
+_UNKNOWN, _FOUND, _OPEN = -1, 1, 2  # answers
+_DENSE = 800  # bytes for each time a literal is there, below which it is no help in finding the regex
 
 
 class _Found(Protocol):
@@ -42,28 +49,46 @@ class _Regex(Protocol):
         """Find it in *text* from *pos* on."""
 
 
+class _Set(Protocol):
+    def Match(self, text: bytes) -> list[int] | None: ...  # noqa: N802
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """
     A regex, and what is known of it.
 
     Without *literal* it cannot match (empty if there is none); *is_plain* says that it is nothing
-    else. *in_block* finds it in many lines at once, if it can be. *seen* remembers in which masked
-    lines it was found; it is None if digits matter.
+    else. *in_block* finds it in many lines at once, if it can be. *loose* is found in a masked line
+    if the regex is in the line, and if *is_blind* only then, since no digit matters to it; if the
+    digits of one literal alone matter, that is *deciding*.
     """
 
     regex: _Regex
     in_block: _Regex | None
     literal: bytes
     is_plain: bool
-    seen: dict[bytes, bool] | None = field(compare=False, repr=False)
+    loose: str
+    is_blind: bool
+    deciding: bytes
 
     def is_in(self, line: bytes) -> bool:
         """Say whether *line* has it."""
-        line = line.removesuffix(b"\r")
         if self.literal and self.literal not in line:
             return False
-        return self.is_plain or self.regex.search(line) is not None
+        return self.is_plain or self.regex.search(line.removesuffix(b"\r")) is not None
+
+    def count(self, block: bytes) -> int:
+        """Count the lines of *block* that have it; there is at least one, and no CRLF."""
+        if self.is_plain:
+            return _count_plain(block, self.literal)
+        if self.literal and not (literals := block.count(self.literal)):
+            return 0
+        if self.literal and (literals * _DENSE < len(block) or not self.in_block):
+            return _count_literal(block, self.literal, self.regex)
+        if self.in_block:
+            return _count_found(block, self.in_block)
+        return sum(1 for line in block.split(b"\n") if self.regex.search(line))
 
 
 Patterns = Mapping[str, Pattern]
@@ -71,7 +96,7 @@ Patterns = Mapping[str, Pattern]
 
 def compile_patterns(patterns: Mapping[str, str]) -> dict[str, Pattern]:
     """Compile *patterns*, or raise ConditionError naming the first that is bad and why."""
-    return {name: _compile(name, text) for name, text in patterns.items()}
+    return _Compiled({name: _compile(name, text) for name, text in patterns.items()})
 
 
 def count_matches(chunk: bytes, patterns: Patterns) -> dict[str, int]:
@@ -87,20 +112,81 @@ def count_matches(chunk: bytes, patterns: Patterns) -> dict[str, int]:
 
 def count_in(lines: Lines, patterns: Patterns) -> dict[str, int]:
     """Count for each of *patterns* the *lines* in which it is found."""
+    compiled = patterns if isinstance(patterns, _Compiled) else _Compiled(patterns)
+    answers, unknown = compiled.ask(lines.masked)
+    rest = _block(b"\n".join(unknown))
     block = b""
-    counts = {}
-    for name, pattern in patterns.items():
-        if pattern.seen is not None:
-            counts[name] = _count_kinds(lines.kinds(), pattern, pattern.seen)
-            continue
-        block = block or lines.block.removesuffix(b"\n").replace(b"\r\n", b"\n").removesuffix(b"\r")
-        if pattern.literal:
-            counts[name] = _count_literal(block, pattern)
-        elif pattern.in_block:
-            counts[name] = _count_found(block, pattern.in_block)
-        else:
-            counts[name] = sum(map(pattern.is_in, block.split(b"\n")))
+    counts = dict.fromkeys(patterns, 0)
+    for place, (name, pattern) in enumerate(patterns.items()):
+        found = answers.having(_FOUND << 2 * place)
+        if pattern.is_blind:
+            counts[name] = found + (pattern.count(rest) if unknown else 0)
+        elif pattern.deciding and not unknown and not answers.having(_OPEN << 2 * place):
+            counts[name] = lines.block.count(pattern.deciding) if found else 0
+        elif found or unknown:
+            block = block or _block(lines.block)
+            counts[name] = pattern.count(block)
     return counts
+
+
+class _Answers(Counter[int]):
+    """
+    How many lines have which answer.
+
+    Each pattern has two bits of an answer: whether it is found, loosely read, and whether it is open
+    that it is there if its deciding literal is, and only then.
+    """
+
+    def having(self, bit: int) -> int:
+        """Count the lines whose answer has *bit*."""
+        return sum(count for answer, count in self.items() if answer & bit)
+
+
+class _Compiled(dict[str, Pattern]):
+    """Patterns, and what they answered to the masked lines of late."""
+
+    def __init__(self, patterns: Patterns) -> None:
+        super().__init__(patterns)
+        self._known: dict[bytes, int] = {}
+        loose = ["", *(pattern.loose for pattern in self.values())]
+        self._regexes = [re2.compile(text, _OPTIONS) for text in loose]
+        self._set = _set_of(loose)
+
+    def ask(self, lines: Sequence[bytes]) -> tuple[_Answers, list[bytes]]:
+        """Count the answers to masked *lines*; return also those to which none is known."""
+        answers, left = self._look_up(lines)
+        if left:
+            kinds = dict.fromkeys(left)
+            self._learn(kinds, len(lines) - len(kinds) + _LEARNED_ANYWAY)
+            learned, left = self._look_up(left)
+            answers.update(learned)
+        return answers, left
+
+    def _look_up(self, lines: Sequence[bytes]) -> tuple[_Answers, list[bytes]]:
+        known = list(map(self._known.get, lines, repeat(_UNKNOWN)))
+        answers = _Answers(known)
+        left = answers.pop(_UNKNOWN, 0)
+        return answers, list(compress(lines, map(_UNKNOWN.__eq__, known))) if left else []
+
+    def _learn(self, kinds: Iterable[bytes], most: int) -> None:
+        """Remember the answers to the first of *kinds*: as many as there were lines that are alike."""
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        for kind in islice(kinds, most):
+            if len(kind) <= _LONGEST_KNOWN:
+                self._known[kind] = self._answer(kind.removesuffix(b"\r"))
+
+    def _answer(self, line: bytes) -> int:
+        found = self._set.Match(line) if self._set else None
+        if not found:  # not even the first, which is in every line: all together are too much for RE2
+            found = [number for number, regex in enumerate(self._regexes) if regex.search(line)]
+        answer = 0
+        for place, pattern in enumerate(self.values()):
+            is_found = place + 1 in found
+            answer |= is_found * _FOUND << 2 * place
+            if pattern.deciding:
+                answer |= _is_open(line, mask(pattern.deciding), is_found) * _OPEN << 2 * place
+        return answer
 
 
 def check_backtracking(name: str, text: str) -> None:
@@ -117,18 +203,31 @@ def check_backtracking(name: str, text: str) -> None:
 
 
 def _compile(name: str, text: str) -> Pattern:
-    regex, literal = _regex(name, text), _required_literal(text)
-    in_block = None if _OTHER_FLAGS.search(text) or _knows_ends(text) else _regex(name, "(?m)" + text)
-    seen: dict[bytes, bool] | None = {} if _is_blind_to_digits(text) else None
-    return Pattern(regex, in_block, literal, _is_plain(text, literal), seen)
+    loose = _loose(text)
+    return Pattern(
+        _regex(name, text),
+        None if is_for_one_line(text) else _regex(name, "(?m)" + text),
+        required_literal(text),
+        is_plain(text),
+        loose,
+        loose == text and is_blind_to_digits(text),
+        deciding_literal(text) if loose else b"",
+    )
+
+
+def _loose(text: str) -> str:
+    """Loosen the regex *text*, unless it becomes too large by that."""
+    loose = loosen(text)
+    try:
+        re2.compile(loose, _OPTIONS)
+    except re2.error:
+        return ""
+    return loose
 
 
 def _regex(name: str, text: str) -> _Regex:
-    options = re2.Options()
-    options.never_nl = True
-    options.log_errors = False
     try:
-        regex: _Regex = re2.compile(text, options)
+        regex: _Regex = re2.compile(text, _OPTIONS)
     except re2.error as exc:
         if _BACKTRACKS.search(text):
             raise ConditionError(
@@ -139,69 +238,45 @@ def _regex(name: str, text: str) -> _Regex:
     return regex
 
 
-def _set_apart(text: str) -> str:
-    """Replace each sign that is escaped in *text* by one that means nothing to a regex."""
-    return re.sub(r"\\([!-/:-@\[-`{-~])", lambda found: chr(_MEANT + ord(found[1])), text)
+def _set_of(texts: Iterable[str]) -> _Set | None:
+    """Compile regexes that are looked for at once, unless they are too much together."""
+    regexes = re2.Set.SearchSet(_OPTIONS)
+    try:
+        for text in texts:
+            regexes.Add(text)
+        regexes.Compile()
+    except re2.error:
+        return None
+    return cast("_Set", regexes)
 
 
-def _is_plain(text: str, literal: bytes) -> bool:
-    """Say whether the regex *text* is nothing but *literal*."""
-    return re.sub(r"\\([^\w\s])", r"\1", text) == literal.decode()
+def _is_open(line: bytes, literal: bytes, is_found: bool) -> bool:
+    """Say whether it takes more than a look for *literal* to decide whether *line* has a pattern."""
+    at = line.find(literal)
+    return at >= 0 and not (is_found and line.find(literal, at + 1) < 0)
 
 
-def _knows_ends(text: str) -> bool:
-    """Say whether *text* may tell the beginning or end of a block from those of a line."""
-    return r"\A" in text or r"\z" in text
+def _block(text: bytes) -> bytes:
+    """Return lines without their CR and without the end of the last."""
+    return text.removesuffix(b"\n").replace(b"\r\n", b"\n").removesuffix(b"\r")
 
 
-def _required_literal(text: str) -> bytes:
-    """Find the longest run of plain characters that every match of the regex *text* contains."""
-    if re.search(r"\(\?[a-zA-Z]", text):
-        return b""  # flags, or a name
-    rest = _CLASS.sub("\n", _set_apart(text))
-    if re.search(r"\\[a-zA-Z0-9_]", _PLAIN_ESCAPE.sub("", rest)):
-        return b""  # \x41, \pN, \Q
-    rest = re.sub(r"\\.", "\n", rest)
-    while (fewer := _GROUP.sub("\n", rest)) != rest:
-        rest = fewer
-    if any(sign in rest for sign in "|()"):
-        return b""
-    longest = max(_NOT_LITERAL.sub("\n", rest).split("\n"), key=len)
-    longest = "".join(chr(ord(sign) - _MEANT) if ord(sign) >= _MEANT else sign for sign in longest)
-    return longest.encode() if len(longest) >= _SHORTEST_LITERAL else b""
+def _count_plain(block: bytes, literal: bytes) -> int:
+    """Count the lines that hold *literal*."""
+    pieces = block.split(literal)
+    return min(len(pieces) - 1, 1 + sum([1 for piece in pieces[1:-1] if b"\n" in piece]))
 
 
-def _is_blind_to_digits(text: str) -> bool:
-    """Say whether it makes no difference to the regex *text* which digit stands where."""
-    rest = _set_apart(text)
-    rest = _CLASS.sub(lambda found: "" if not re.search(r"[0-9]", found[0].replace("0-9", "")) else "0", rest)
-    rest = re.sub(r"\{[0-9]+(?:,[0-9]*)?\}", "", rest)
-    return not re.search(r"[0-9]|\\[a-zA-Z]", _PLAIN_ESCAPE.sub("", rest))
-
-
-def _count_kinds(kinds: Mapping[bytes, int], pattern: Pattern, seen: dict[bytes, bool]) -> int:
-    """Count the lines that match by their *kinds*, each of which comes so often."""
-    if len(seen) > _MOST_SEEN:
-        seen.clear()
-    for kind in kinds.keys() - seen.keys():
-        if len(kind) > _LONGEST_SEEN:
-            break
-        seen[kind] = pattern.is_in(kind)
-    else:
-        return sum(compress(kinds.values(), map(seen.__getitem__, kinds)))
-    return sum(count for kind, count in kinds.items() if pattern.is_in(kind))
-
-
-def _count_literal(block: bytes, pattern: Pattern) -> int:
-    """Count the lines that match, looking only at those that hold the literal."""
+def _count_literal(block: bytes, literal: bytes, regex: _Regex) -> int:
+    """Count the lines that match, looking only at those that hold *literal*."""
     count = 0
-    at = block.find(pattern.literal)
+    at = block.find(literal)
     while at >= 0:
         end = block.find(b"\n", at)
         end = len(block) if end < 0 else end
-        if pattern.is_plain or pattern.is_in(block[block.rfind(b"\n", 0, at) + 1 : end]):
+        if regex.search(block[block.rfind(b"\n", 0, at) + 1 : end]):
             count += 1
-        at = block.find(pattern.literal, end)
+        at = block.find(literal, end)
     return count
 
 
