@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FAULT ?= W01
 FOR ?= 60s
+# One more than there are cores: many tests wait for what they started.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .PHONY: demo test check bench lock system clean
 
@@ -12,7 +14,7 @@ demo: $(READY)
 	$(BIN)/watchdog demo --fault $(FAULT) --for $(FOR)
 
 test: $(READY) system
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: $(READY)
 	$(BIN)/ruff check .

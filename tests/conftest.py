@@ -1,8 +1,11 @@
-"""The order of the tests: what takes longest begins first, so that no core waits for it in the end."""
+"""What holds for all tests: the order in which they run, and what none of them leaves to the next."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import structlog
 
 LONGEST = (
     "test_demo.py",
@@ -15,5 +18,13 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that take longest first; all others stay in their order."""
+    """Put the files that take longest first, so that no core waits for them in the end."""
     items.sort(key=lambda item: LONGEST.index(name) if (name := item.path.name) in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(autouse=True)
+def _logs() -> Iterator[None]:
+    """Log as before: a command that was run within a test logs to what was its standard error."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)

@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 from pytest_httpserver import HTTPServer
 from typer.testing import CliRunner
 from werkzeug import Response
@@ -40,9 +39,7 @@ notifications: {{group_interval: 0s}}
 
 def typed(*arguments: str, environment: Mapping[str, str] | None = None) -> Ran:
     """Run a command in this process, as `watchdog` does in one of its own; that takes a second each."""
-    before = structlog.get_config()
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200", **(environment or {})})
-    structlog.configure(**before)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from tests.process.conftest import Ran
@@ -50,9 +49,7 @@ EACH = "1\tnone\n2\tinfo\n3\terror\n4\terror\n5\terror\n9\tcritical\n"
 
 def logs(*arguments: str, given: bytes | None = None) -> Ran:
     """Run the command in this process."""
-    before = structlog.get_config()
     result = CliRunner().invoke(app, ["logs", *arguments], input=given, env={"COLUMNS": "200"})
-    structlog.configure(**before)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)
 
