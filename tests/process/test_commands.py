@@ -7,18 +7,16 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from pytest_httpserver import HTTPServer
-from typer.testing import CliRunner
 from werkzeug import Response
 
-from tests.process.conftest import Ran, Running, until, watchdog
-from watchdog.cli import app
+from tests.process.conftest import Ran, Running, typed, until, watchdog
 
 RULES = """
 redis: {{url: "redis://127.0.0.1:1", timeout: 500ms}}
@@ -35,13 +33,6 @@ receivers:
 routes: [{{alertname: [Quiet, SelfTest], to: [ops, boss]}}]
 notifications: {{group_interval: 0s}}
 """
-
-
-def typed(*arguments: str, environment: Mapping[str, str] | None = None) -> Ran:
-    """Run a command in this process, as `watchdog` does in one of its own; that takes a second each."""
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200", **(environment or {})})
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return Ran(result.exit_code, result.stdout, result.stderr)
 
 
 class Bench:
@@ -378,15 +369,6 @@ def test_without_a_sidecar_every_command_ends_with_status_three(arguments: list[
         f"{tmp_path}/none.yaml:1:1: cannot be read: No such file or directory (give the right one with --rules PATH)",
         "(--url and WATCHDOG_TOKEN need no rules file)",
     ]
-
-
-@pytest.mark.parametrize("command", [*COMMANDS, "silence add", "test-receiver"])
-def test_every_command_has_help_with_an_example(command: str) -> None:
-    """Which begins with its own name."""
-    ran = typed(*command.split(), "--help")
-    assert (ran.status, ran.err) == (0, "")
-    example = " ".join(ran.out.split("Example: ")[1].split())
-    assert example.startswith(f"watchdog {command} ") or example == f"watchdog {command}"
 
 
 # ---- test-receiver -----------------------------------------------------------------------------

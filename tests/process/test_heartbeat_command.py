@@ -17,8 +17,7 @@ import pytest
 import redis
 
 from tests.drawn import ids, rows
-from tests.process.conftest import until
-from tests.process.test_commands import typed
+from tests.process.conftest import typed, until
 from watchdog.audit import audit
 from watchdog.clock import utc_now
 from watchdog.config import parse

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.process.conftest import Ran
-from tests.process.test_commands import typed
+from tests.process.conftest import Ran, typed
 from watchdog.settings.files import Shelf
 from watchdog.settings.requirements import Told, differences
 
