@@ -52,8 +52,8 @@ class LogSet:
         self._window = window
         self._readers: dict[str, Reader] = {}
         self._resume: dict[str, Mapping[str, Any]] = {}  # of an earlier process
-        self._put_away: dict[str, Mapping[str, Any]] = {}  # of this one, of files there was no room for
-        self._gone: dict[str, Mapping[str, Any]] = {}  # oldest first
+        self._put_away: dict[str, Mapping[str, Any]] = {}  # there was no room for them
+        self._gone: dict[str, Mapping[str, Any]] = {}  # the first to go first
         self._began = False
 
     def memory(self) -> Mapping[str, Any]:
@@ -93,9 +93,8 @@ class LogSet:
         reader = self._readers[name] = self._open_reader(name, memory)
         came_later = self._began and not memory  # or was empty until now
         batch = reader.begin(now, self._window) if came_later else reader.start(now, self._window)
-        if again is not None:  # what came before was counted by this very process
-            return Found(batch, batch.news, len(batch.news))
-        return Found(batch, batch.buckets, len(batch.news))
+        buckets = batch.buckets if again is None else batch.news  # the rest was counted already
+        return Found(batch, buckets, len(batch.news))
 
     def _let_go(self, names: set[str], chosen: set[str], now: datetime) -> list[Found]:
         """Read those that nobody wants any more to their end, and close them."""
