@@ -14,6 +14,7 @@ need prometheus-redis-exporter prometheus-redis-exporter
 need cc gcc
 need cc libc6-dev
 need openssl openssl
+need /usr/bin/chromium chromium
 need /usr/lib/nagios/plugins/check_load monitoring-plugins-basic
 PATH="$PATH:/usr/sbin" need logrotate logrotate
 need journalctl systemd
