@@ -8,7 +8,9 @@ nearly all freed by its reference count.
 
 from __future__ import annotations
 
+import contextlib
 import gc
+from collections.abc import Iterator
 
 YOUNG, MIDDLE, OLD = 10_000, 20, 500
 """New objects before a small collection, small ones before a middle one, middle ones before a full one."""
@@ -22,3 +24,15 @@ def collect_seldom() -> None:
 def keep_for_good() -> None:
     """Take what is there now out of every later collection."""
     gc.freeze()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Collect nothing meanwhile: what is made while modules are loaded is there to stay, all of it."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

@@ -1,4 +1,4 @@
-"""`watchdog check --connect`: what is found of everything that the rules file names."""
+"""`watchdog check`: whether the rules file is right, and whether everything that it names is there."""
 
 from __future__ import annotations
 
@@ -6,20 +6,72 @@ import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from watchdog.clock import utc_now
 from watchdog.commands.common import Form
-from watchdog.config import Config
+from watchdog.config import Config, load
 from watchdog.connecting import connect
+from watchdog.errors import ConfigError
 from watchdog.presence import Finding, Outcome
-from watchdog.terminal import quiet_logs
-from watchdog.units import plain
+from watchdog.rules import Watch
+from watchdog.terminal import DEFAULT_RULES, RulesOption, quiet_logs
+from watchdog.units import plain, write_duration
 
 BY_LABEL = ("health", "command", "unit")
 """Signals of which a line says what they are called; of others the sentence does."""
 STATUS = {Outcome.MISSING: 1, Outcome.UNREACHABLE: 3, Outcome.UNSURE: 3, Outcome.THERE: 0}
+
+
+def check_command(
+    rules: RulesOption = DEFAULT_RULES,
+    rules_in_force: Annotated[
+        bool, typer.Option("--rules-in-force", help="print which rule holds for whom")
+    ] = False,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="also ask whether all that the file names exists")
+    ] = False,
+    form: Annotated[Form, typer.Option("--format", help="how to print what --connect finds")] = Form.TABLE,
+) -> None:
+    """
+    Validate the rules file; without --connect it connects nowhere. Dead rules and dead routes are errors.
+
+    Exit status: 0 well, 1 a problem of the file or something missing, 3 something cannot be told.
+    """
+    try:
+        config = load(rules)
+    except ConfigError as exc:
+        count = len(exc.problems)
+        typer.echo(f"{exc}\n{rules}: {count} problem{'s' if count > 1 else ''}")
+        raise typer.Exit(1) from exc
+    if connect and form is Form.JSON:
+        raise typer.Exit(check_by_connecting(rules, config, form))
+    for warning in config.warnings:
+        typer.echo(f"{rules}: warning: {warning}")
+    for plan in config.discover:
+        typer.echo(f"{rules}: discover: {plan}")
+    if rules_in_force:
+        for watch in config.binding.watches:
+            typer.echo(in_force(watch))
+    alerts = len({watch.rule.alert for watch in config.binding.watches})
+    typer.echo(
+        f"{rules}: ok: {len(config.services)} services, {len(config.signals)} signals,"
+        f" {alerts} rules in force on {len(config.binding.watches)} places"
+    )
+    if connect:
+        raise typer.Exit(check_by_connecting(rules, config, form))
+
+
+def in_force(watch: Watch) -> str:
+    """Return one line that says what holds for whom."""
+    rule = watch.rule
+    wait = f" for {write_duration(rule.for_)}" if rule.for_ else ""
+    conditions = " and ".join(" or ".join(map(str, alternatives)) for alternatives in rule.when)
+    where = " ".join(f'{name}="{text}"' for name, text in watch.lead.labels.items())
+    origin = "built in" if rule.builtin else "file"
+    return f"{watch.service}: {rule.alert} ({rule.severity}, {origin}): {conditions}{wait}  {where}".rstrip()
 
 
 def check_by_connecting(rules: Path, config: Config, form: Form) -> int:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from watchdog.config import Config, load
 from watchdog.errors import ConfigError
 from watchdog.remote import UNREACHABLE, Remote, RemoteError, find_sidecar
 from watchdog.terminal import fail
@@ -78,3 +79,11 @@ def author_or_self(author: str | None) -> str | None:
     with contextlib.suppress(OSError, KeyError):  # in a container a user may have no name
         return getpass.getuser()
     return None
+
+
+def load_or_exit(rules: Path, status: int) -> Config:
+    """Return the configuration, or end with every problem of the file and *status*."""
+    try:
+        return load(rules)
+    except ConfigError as exc:
+        raise fail(str(exc), status) from exc

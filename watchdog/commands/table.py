@@ -1,0 +1,150 @@
+"""
+Which commands there are, and where each lives: read without loading any of them.
+
+Loading everything takes a second, and most commands need little of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from watchdog.garbage import undisturbed
+
+
+class Entry(NamedTuple):
+    """One command: in which module of the package under what name, what it does, and an example."""
+
+    home: str
+    does: str
+    example: str
+
+
+TABLE: Mapping[str, Entry] = {
+    "run": Entry(
+        "commands.running:run_command",
+        "Run the sidecar until it is told to stop.",
+        "run --rules /etc/watchdog/rules.yaml --listen 127.0.0.1:9821",
+    ),
+    "audit": Entry(
+        "commands.auditing:audit_command",
+        "Look once and say how every service stands.",
+        "audit --rules rules.yaml --format nagios",
+    ),
+    "check": Entry(
+        "commands.checking:check_command",
+        "Validate the rules file; without --connect it connects nowhere.",
+        "check --rules rules.yaml --rules-in-force",
+    ),
+    "demo": Entry(
+        "demo.command:demo_command",
+        "Run server, pipeline and sidecar, break something, and report what was detected.",
+        "demo --fault W01 --for 90s",
+    ),
+    "alerts": Entry(
+        "commands.alerts:alerts_command",
+        "Show the alerts of the running sidecar, and who was told of them.",
+        "alerts --service execution --state firing",
+    ),
+    "explain": Entry(
+        "commands.alerts:explain_command",
+        "Tell all that is known of an alert: figures, evidence, cause, who was told and what became of that.",
+        "explain NoExecutions --service execution",
+    ),
+    "ack": Entry(
+        "commands.alerts:ack_command",
+        "Say that somebody has seen an alert: no reminders and no escalation until it fires anew.",
+        "ack NoExecutions --comment 'restarting it'",
+    ),
+    "silence": Entry(
+        "commands.silences:silence_app",
+        "Tell nobody of some alerts for a while: `silence add`, `list` and `end`.",
+        "silence service=execution --for 2h --comment 'moving it'",
+    ),
+    "deliveries": Entry(
+        "commands.alerts:deliveries_command",
+        "Show what became of messages, the latest first.",
+        "deliveries --receiver ops --since 1h",
+    ),
+    "logs": Entry(
+        "commands.logs:logs_command",
+        "Show what the watchdog sees in a log: its format, records by level, errors by template.",
+        "logs /var/log/quantum/*.log",
+    ),
+    "settings": Entry(
+        "commands.settings:settings_app",
+        "Env files: `settings check` them before a commit, `baseline` to accept them, `show`.",
+        "settings check etc/*.env",
+    ),
+    "heartbeat": Entry(
+        "commands.heartbeat:heartbeat_command",
+        "Beat in the place of a service, for a time, and say so: SyntheticHeartbeat is reported meanwhile.",
+        "heartbeat svc:rl:heartbeat --until 2h --reason 'moving it'",
+    ),
+    "self-test": Entry(
+        "commands.trying:self_test_command",
+        "Have the running sidecar send a test alert the whole way, and wait until every receiver took it.",
+        "self-test --timeout 30s",
+    ),
+    "test-receiver": Entry(
+        "commands.trying:try_receiver_command",
+        "Send one test message straight to a receiver, and say what it answered; needs no running sidecar.",
+        "test-receiver ops",
+    ),
+    "pipeline": Entry(
+        "demo.command:pipeline_command",
+        "Run one service of the reference pipeline.",
+        "pipeline execution --port 8002",
+    ),
+}
+
+
+class Commands(TyperGroup):
+    """The group of all commands of the table; each is loaded when it is asked for."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": {}})
+        self.commands = Loaded()  # type: ignore[assignment]
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Return the names of all commands."""
+        return list(TABLE)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write what every command does, as the table has it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.does) for name, entry in TABLE.items()])
+
+
+class Loaded(Mapping[str, Any]):
+    """The commands by name, as typer runs them."""
+
+    def __getitem__(self, name: str) -> Any:
+        return load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLE)
+
+    def __len__(self) -> int:
+        return len(TABLE)
+
+
+def load(name: str) -> Any:
+    """Return the command called *name* as typer runs it; KeyError if there is none."""
+    entry = TABLE[name]
+    module, _, attribute = entry.home.partition(":")
+    with undisturbed():
+        found = getattr(importlib.import_module(f"watchdog.{module}"), attribute)
+    example = f"Example: watchdog {entry.example}"
+    holder = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+    holder.callback()(lambda: None)
+    if isinstance(found, typer.Typer):
+        holder.add_typer(found, name=name, help=entry.does, epilog=example)
+    else:
+        holder.command(name, epilog=example)(found)
+    return get_group(holder).commands[name]
