@@ -80,6 +80,10 @@ class Inbox:
             return [(who, status) for who, status, name in self.taken if not names or name in names]
 
 
+ON_ONE_SERVER = pytest.mark.parametrize("server", ["Redis 7.0"], indirect=True)
+"""For pairs of processes: what the servers may do differently is tested below, within this process."""
+
+
 @pytest.fixture(params=list(SERVERS))
 def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
     """Each of the two servers, a new one for every test: some of them stop it."""
@@ -135,6 +139,7 @@ def waiting(sidecar: Running) -> int:
     return int(float(next(line.split()[-1] for line in lines if line.startswith("watchdog_outbox_depth{"))))
 
 
+@ON_ONE_SERVER
 def test_one_tells_and_the_other_takes_over_where_it_stopped(
     client: redis.Redis, inbox: Inbox, start: Callable[[str], Running]
 ) -> None:
@@ -155,6 +160,7 @@ def test_one_tells_and_the_other_takes_over_where_it_stopped(
     assert (client.get("wd"), client.get("wd:fence")) == (None, "2")
 
 
+@ON_ONE_SERVER
 def test_what_a_killed_holder_did_not_get_out_is_told_and_nothing_else(
     client: redis.Redis, inbox: Inbox, start: Callable[[str], Running]
 ) -> None:
@@ -177,6 +183,7 @@ def test_what_a_killed_holder_did_not_get_out_is_told_and_nothing_else(
     assert inbox.told("Missing two") == [("b", "firing"), ("b", "resolved")]
 
 
+@ON_ONE_SERVER
 def test_without_redis_both_tell_and_afterwards_one(
     server: EmbeddedServer, client: redis.Redis, inbox: Inbox, start: Callable[[str], Running]
 ) -> None:
@@ -195,6 +202,7 @@ def test_without_redis_both_tell_and_afterwards_one(
     assert len(inbox.told("Missing one")) == 1
 
 
+@ON_ONE_SERVER
 def test_a_holder_that_was_paused_does_not_send_on_a_lapsed_lease(
     client: redis.Redis, inbox: Inbox, start: Callable[[str], Running]
 ) -> None:
