@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
-from collections.abc import Container, Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from watchdog.model import AtLeast, Counted, Reading, Series, SignalKey, Value
 
@@ -212,6 +213,23 @@ class History:
         steps = self._steps.get((signal, name))
         gained = steps.reached(at.timestamp()) - steps.reached(start) if steps is not None else 0.0
         return gained if since <= start else AtLeast(gained)
+
+    def gains(self, signal: SignalKey, name: str, moments: Sequence[float]) -> list[float]:
+        """
+        Return what *name* gained from each of *moments* to the next, of the last ones that are covered.
+
+        Of a counter that is not asked for over a window nothing is known.
+        """
+        since = self.since(signal, name)
+        if since is None or (self.asked is not None and (signal.kind, name) not in self.asked):
+            return []
+        covered = moments[bisect_left(moments, since) :]
+        steps = self._steps.get((signal, name))
+        if steps is None:
+            return [0.0] * (len(covered) - 1)
+        # A step may stand for the time that begins with it: what lies on an edge is the later one's.
+        reached = [steps.totals[bisect_left(steps.times, at)] for at in covered]
+        return [end - begin for begin, end in pairwise(reached)]
 
     def variants(
         self, signal: SignalKey, name: str, window: timedelta, at: datetime

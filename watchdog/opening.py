@@ -43,6 +43,11 @@ MIGRATIONS = (
     CREATE INDEX deliveries_key ON deliveries (key);
     PRAGMA application_id = {OURS};
     """,  # noqa: S608 (our own number)
+    """
+    CREATE TABLE events (
+      id INTEGER PRIMARY KEY, at TEXT NOT NULL, service TEXT NOT NULL, what TEXT NOT NULL, json TEXT NOT NULL
+    );
+    """,
 )
 """How to get from each version to the next: version 0 is an empty file."""
 VERSION = len(MIGRATIONS)

@@ -39,12 +39,14 @@ def write_alert(alert: Alert) -> Record:
         "runbook": alert.runbook,
         "value": alert.value,
         "figures": list(alert.figures),
+        "words": list(alert.words),
         "evidence": dict(alert.evidence),
         "fired_at": _written(alert.fired_at),
         "resolved_at": _written(alert.resolved_at),
         "blind_since": _written(alert.blind_since),
         "firings": [moment.isoformat() for moment in alert.firings],
         "ended": alert.ended,
+        "ended_by": alert.ended_by,
         "before": write_alert(alert.before) if alert.before else None,
     }
     return {name: found for name, found in record.items() if found not in (None, "", [], {})}
@@ -63,12 +65,14 @@ def read_alert(record: Mapping[str, Any]) -> Alert:
         runbook=record.get("runbook", ""),
         value=record.get("value"),
         figures=tuple(record.get("figures", ())),
+        words=tuple(record.get("words", ())),
         evidence=dict(record.get("evidence", {})),
         fired_at=_moment(record.get("fired_at")),
         resolved_at=_moment(record.get("resolved_at")),
         blind_since=_moment(record.get("blind_since")),
         firings=tuple(datetime.fromisoformat(text) for text in record.get("firings", ())),
         ended=record.get("ended", ""),
+        ended_by=record.get("ended_by", ""),
         before=read_alert(record["before"]) if record.get("before") else None,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -121,6 +121,10 @@ class SignalReport:
         """Return what each of its counters counted since the first look."""
         return self._reports.totals(self.reading.signal)
 
+    def gains(self, name: str, moments: Sequence[float]) -> list[float]:
+        """Return what counter *name* gained from each of *moments* to the next, of the last known ones."""
+        return self._reports.gains(self.reading.signal, name, moments)
+
 
 class Reports(Mapping[SignalKey, SignalReport]):
     """
@@ -163,6 +167,10 @@ class Reports(Mapping[SignalKey, SignalReport]):
     def totals(self, key: SignalKey) -> dict[str, float]:
         """Return the totals of the counters of *key*."""
         return self._history.totals(key)
+
+    def gains(self, key: SignalKey, name: str, moments: Sequence[float]) -> list[float]:
+        """Return what counter *name* of *key* gained, as `SignalReport.gains`."""
+        return self._history.gains(key, name, moments)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import structlog
 
 from watchdog.alerts import Alert
 from watchdog.bulletin import LATE, WEEK, bulletin, headline, reports_due
+from watchdog.chronicle import Chronicle
 from watchdog.clock import Clock
 from watchdog.config import Config
 from watchdog.delivery import Outbox
@@ -35,6 +36,8 @@ from watchdog.signals import receiver, watchdog
 from watchdog.sources import look
 from watchdog.state import StateFile
 from watchdog.telling import OWN_SERVICE, Decision, Receipts, Ticket, Wishes, due, owed
+from watchdog.timeline import Timeline
+from watchdog.trends import Trends
 from watchdog.units import EPOCH
 from watchdog.vigil import Checkup, Signs, witnesses_of
 
@@ -90,11 +93,13 @@ class Sidecar:
         self.wishes = kept.wishes
         self.done = {r.name: kept.done.get(r.name, self.pulse.started_at) for r in config.reports}
         self.done |= {name: at for name, at in kept.done.items() if name == SELF_TESTED}
-        self.outbox = Outbox(config.receivers, config.link, self.state, clock, config.expire_after)
+        self.outbox = Outbox(config.receivers, config.links, self.state, clock, config.expire_after)
         self.pair = pair_of(config, self.outbox, self, clock, self.pulse.signs)
         self.witnesses = witnesses_of(config, self.pulse.signs)
         self.sources = self.fleet.sources
         self.history = History(config.keep, asked=self.fleet.counters)
+        self.chronicle = Chronicle(self.state, config.every, kept.alerts, kept.wishes, self.pulse.started_at)
+        self.chronicle.watch(self.fleet.signals)
         self.found = self.fleet.memory()
         self._found_version = self.fleet.version
         self.judge = Judge(self.fleet.binding)
@@ -135,6 +140,8 @@ class Sidecar:
             needs=self.config.policy.needs,
         )
         self._report(self.latest, now)
+        if self.chronicle.tick(self.latest, self.alerts, self.wishes, self.history.fresh):
+            self.keep()  # once more and last of all: whatever is wrong with it, what is due is on its way
 
     def _take_found(self) -> None:
         """Watch what was discovered since the tick before, and forget what is gone for long."""
@@ -143,6 +150,8 @@ class Sidecar:
             self.keeper.watch(self.fleet.signals[spec.key] for spec in change.added)
             self.keeper.forget(change.gone)
             self.history.drop(change.gone)
+            self.chronicle.trends.drop(change.gone)
+            self.chronicle.watch(self.fleet.signals)
             self.history.asked = self.fleet.counters
             self.judge.rebind(self.fleet.binding)
             keep_for_good()
@@ -165,6 +174,7 @@ class Sidecar:
         if self.keeper.stage(kept, self.history.fresh):
             self._set_aside_at = self.clock()
             self.outbox.keep_all()
+            self.chronicle.keep_all()
         renewals = self.state.renewals
         try:
             self.state.commit()
@@ -173,6 +183,16 @@ class Sidecar:
             log.error("state_not_saved", why=str(exc))
             return self.state.renewals != renewals and self.keep()  # a new file was begun: all goes in there
         return True
+
+    @property
+    def trends(self) -> Trends:
+        """Return the curves of the last hours."""
+        return self.chronicle.trends
+
+    @property
+    def timeline(self) -> Timeline:
+        """Return what happened, service by service."""
+        return self.chronicle.timeline
 
     # ---- what people say -------------------------------------------------------------------------
 
@@ -356,6 +376,7 @@ class Sidecar:
         if self.pair is not None:
             await self.pair.stop()
         await self.fleet.close()
+        self.chronicle.close(self.clock())
         self.keep()
         self.state.close()
 

@@ -7,8 +7,9 @@ commit writes them with what has come since, so that a full disk loses nothing w
 lives. A file that cannot be read is set aside, never overwritten, and that is told (`set_aside`).
 
 What is kept stands in books, by key: `memory` (of signals), `alerts`, `receipts` (what was told),
-`outbox` (messages on their way), `receivers` (how they do), `threads`, `silences`, `acks` and `done`
-(what ran when).
+`outbox` (messages on their way), `receivers` (how they do), `threads`, `silences`, `acks`, `done`
+(what ran when) and `trends` (the curves, in one row). Besides the books there are two logs: what became
+of messages, and what happened to services.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ MOST_DELIVERIES = 100_000
 MOST_UNSAVED_DELIVERIES = 10_000
 """So much of the delivery log is kept in memory while the disk takes nothing."""
 PRUNE_EVERY = 1_000
+MOST_UNSAVED_EVENTS = 10_000
+"""So many events are kept in memory while the disk takes nothing."""
 RETRIED = "retried"
 """The outcome of which only the latest record is kept for each message."""
 REST = 10.0
@@ -42,6 +45,17 @@ STAYS_TOLD = timedelta(hours=1)
 """How long a process that starts still knows that an earlier one set the file aside."""
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 """What reading a record raises that is not as it was written."""
+FEWER_EVENTS = """
+DELETE FROM events WHERE id IN (
+  SELECT id FROM (
+    SELECT id, at, what,
+      row_number() OVER (ORDER BY id DESC) AS of_all,
+      row_number() OVER (PARTITION BY service ORDER BY id DESC) AS of_one,
+      row_number() OVER (PARTITION BY service, what ORDER BY id DESC) AS of_what
+    FROM events
+  ) WHERE NOT (what = ? AND of_what = 1) AND (at < ? OR of_one > ? OR of_all > ?)
+)
+"""
 Record = Mapping[str, Any]
 Item = TypeVar("Item")
 log = structlog.get_logger()
@@ -59,6 +73,8 @@ class StateFile:
         self.unsaved_since: datetime | None = None
         self._staged: dict[tuple[str, str], str | None] = {}
         self._deliveries: dict[object, tuple[str, ...]] = {}
+        self._events: list[tuple[str, str, str, str]] = []
+        self._fewer_events: tuple[str, str, int, int] | None = None
         self._logged = PRUNE_EVERY  # the first to be written prunes: a process may not live to see so many
         self._failure = ""
         self._rests_until = float("-inf")  # monotonic
@@ -189,6 +205,14 @@ class StateFile:
         rows = self._select(sql, (*given.values(), limit))
         return [{**json.loads(text), "alerts": alerts.split()} for text, alerts in rows]
 
+    def events(self) -> list[Record]:
+        """Return what happened, as far as it is written and can be read, in the order it was noted."""
+        found: list[Record] = []
+        for (text,) in self._select("SELECT json FROM events ORDER BY id", ()):
+            with contextlib.suppress(*UNREADABLE):
+                found.append(json.loads(text))
+        return found
+
     # ---- writing -------------------------------------------------------------------------------
 
     def stage(self, book: str, key: str, record: Record | list[Any] | None) -> None:
@@ -220,13 +244,29 @@ class StateFile:
         self._deliveries.pop(place, None)
         self._deliveries[place] = (_sortable(at), receiver, outcome, key, alerts, text)
 
+    def log_event(self, at: datetime, service: str, what: str, record: Record) -> None:
+        """Have it kept that *what* happened to *service*, from the next commit on."""
+        self._events.append((_sortable(at), service, what, _dump(record)))
+
+    def forget_events(self, before: datetime, of_one: int, of_all: int, keep_last: str) -> None:
+        """
+        Drop with the next commit events of *before*, and the oldest of too many.
+
+        What is kept in any case is each service's last event of what *keep_last* says.
+        """
+        self._fewer_events = keep_last, _sortable(before), of_one, of_all
+
+    def forget_unsaved_events(self) -> None:
+        """Leave out the events that are not written yet; whoever asks for it notes them anew."""
+        self._events.clear()
+
     def commit(self) -> None:
         """
         Write all that is staged, in one transaction; raise StateError if that fails.
 
         What could not be written stays staged. A file found broken, or gone, is set aside.
         """
-        if not self._staged and not self._deliveries:
+        if not self._staged and not self._deliveries and not self._events:
             return
         began = time.monotonic()
         if began < self._rests_until:
@@ -240,9 +280,12 @@ class StateFile:
             self.unsaved_since = self.unsaved_since or self.clock()
             for place in list(self._deliveries)[:-MOST_UNSAVED_DELIVERIES]:
                 del self._deliveries[place]
+            del self._events[:-MOST_UNSAVED_EVENTS]
             raise
         self._staged.clear()
         self._deliveries.clear()
+        self._events.clear()
+        self._fewer_events = None
         self.unsaved_since = None
 
     def _write(self) -> None:
@@ -258,6 +301,7 @@ class StateFile:
                     db.executemany("DELETE FROM kept WHERE book = ? AND key = ?", gone)
                     db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", kept)
                     self._write_deliveries(db)
+                    self._write_events(db)
                     return
             except sqlite3.Error as exc:
                 if not is_broken(exc) or not again:
@@ -283,6 +327,11 @@ class StateFile:
             db.execute("DELETE FROM deliveries WHERE at < ?", (_sortable(self.clock() - KEEP_DELIVERIES),))
             newest = "SELECT id FROM deliveries ORDER BY id DESC LIMIT 1 OFFSET ?"
             db.execute(f"DELETE FROM deliveries WHERE id <= ({newest})", (MOST_DELIVERIES,))  # noqa: S608
+
+    def _write_events(self, db: sqlite3.Connection) -> None:
+        db.executemany("INSERT INTO events (at, service, what, json) VALUES (?, ?, ?, ?)", self._events)
+        if self._fewer_events is not None:
+            db.execute(FEWER_EVENTS, self._fewer_events)
 
     def close(self) -> None:
         """Close the file for good; somebody else may have it now."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -30,6 +31,21 @@ CREATE TABLE IF NOT EXISTS memory (
 PRAGMA user_version = 1;
 """
 """The first schema, as the program that had it wrote it."""
+VERSION_2 = """
+CREATE TABLE kept (
+  book TEXT NOT NULL, key TEXT NOT NULL, json TEXT NOT NULL, PRIMARY KEY (book, key)
+) WITHOUT ROWID;
+CREATE TABLE deliveries (
+  id INTEGER PRIMARY KEY, at TEXT NOT NULL, receiver TEXT NOT NULL, outcome TEXT NOT NULL,
+  key TEXT NOT NULL, alerts TEXT NOT NULL, json TEXT NOT NULL
+);
+CREATE INDEX deliveries_at ON deliveries (at);
+CREATE INDEX deliveries_key ON deliveries (key);
+PRAGMA application_id = 1464094535;
+PRAGMA user_version = 2;
+INSERT INTO kept VALUES ('done', 'monday', '{"at":"2026-02-16T08:00:00+00:00"}');
+"""
+"""The second one, before there were events."""
 PAGE = 4096
 MANY = 4_000
 """So many records fill some hundred pages."""
@@ -201,6 +217,19 @@ def test_a_file_of_the_first_version_goes_on(open_state: Open, path: Path) -> No
     assert (state.set_aside, path.stat().st_mode & 0o777) == (None, 0o600)
     state.close()
     assert len(open_state().book("memory")) == 2
+
+
+def test_a_file_of_the_second_version_goes_on(open_state: Open, path: Path) -> None:
+    """All that was kept is still there, and events can be."""
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(VERSION_2)
+    state = open_state()
+    assert (state.book("done"), state.events()) == ({"monday": {"at": "2026-02-16T08:00:00+00:00"}}, [])
+    state.log_event(T0, "a", "firing", {"text": "it burns"})
+    state.commit()
+    state.close()
+    again = open_state()
+    assert (again.set_aside, again.events()) == (None, [{"text": "it burns"}])
 
 
 def test_a_migration_without_room_leaves_the_old_file(open_state: Open, path: Path) -> None:

@@ -172,6 +172,22 @@ class DeliveriesQuery(Query):
     limit: int = Field(100, ge=1, le=1_000)
 
 
+class TimelineQuery(Query):
+    """Which events to show, the latest first."""
+
+    service: str | None = Field(
+        None, description="what happened to it, and what is about all; else everything"
+    )
+    since: Moment | None = None
+    limit: int = Field(100, ge=1, le=1_000)
+
+
+class TrendsQuery(Query):
+    """Of which service to show the curves."""
+
+    service: str = Field(description="the service's name")
+
+
 # ---- words -------------------------------------------------------------------------------------
 
 

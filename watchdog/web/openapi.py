@@ -109,9 +109,12 @@ def _path_parameters(path: str) -> Iterator[Schema]:
 
 def _query_parameters(query: type[Query]) -> Iterator[Schema]:
     """Yield the parameters of *query*: one that is absent is not asked about, so null is no value of it."""
-    for name, field in query.model_json_schema(ref_template=REF)["properties"].items():
+    defined = query.model_json_schema(ref_template=REF)
+    needed = defined.get("required", ())
+    for name, field in defined["properties"].items():
         options = [option for option in field.get("anyOf", ()) if option != {"type": "null"}]
         left_out = ("anyOf", "default", "description", "title") if options else ("description", "title")
         schema = {key: found for key, found in field.items() if key not in left_out}
         said = {"description": field["description"]} if "description" in field else {}
+        said |= {"required": True} if name in needed else {}
         yield {"name": name, "in": "query", **said, "schema": schema | (options[0] if options else {})}

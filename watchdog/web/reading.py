@@ -11,8 +11,9 @@ from watchdog.errors import StateError
 from watchdog.muting import Silence
 from watchdog.report import SnapshotBody, snapshot_json
 from watchdog.units import rfc3339
-from watchdog.web.bodies import AlertsQuery, DeliveriesQuery
+from watchdog.web.bodies import AlertsQuery, DeliveriesQuery, TimelineQuery, TrendsQuery
 from watchdog.web.calls import Call, Operation, Plain
+from watchdog.web.past import TimelineBody, TrendsBody, timeline, trends
 from watchdog.web.views import (
     DeliveryBody,
     ReceiverBody,
@@ -131,4 +132,8 @@ READING = (
         "GET", "/api/v1/deliveries", "What became of messages", deliveries, DeliveriesBody, DeliveriesQuery
     ),
     Operation("GET", "/api/v1/receivers", "How the receivers stand", receivers, ReceiversBody),
+    Operation("GET", "/api/v1/timeline", "What happened", timeline, TimelineBody, TimelineQuery),
+    Operation(
+        "GET", "/api/v1/trends", "The last hours' curves of a service", trends, TrendsBody, TrendsQuery
+    ),
 )
