@@ -14,13 +14,14 @@ from werkzeug import Request, Response
 from tests.drawn import T0
 from watchdog.alerts import Alert, State
 from watchdog.delivery import Outbox
+from watchdog.links import Links
 from watchdog.model import Labels, SignalKey
 from watchdog.notifications import Notice, Notification, Reason, build
 from watchdog.notifiers import NOTIFIERS
 from watchdog.notifiers.base import Notifier
 from watchdog.state import StateFile
 
-LINK = "http://127.0.0.1:9821"
+LINK = Links("http://127.0.0.1:9821")
 
 
 @dataclass

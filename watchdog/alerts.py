@@ -13,7 +13,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from watchdog.conditions import TERM, Truth, all_of, any_of, compare, explain, look_up, parse_term, show_value
+from watchdog.conditions import (
+    TERM,
+    Truth,
+    all_of,
+    any_of,
+    compare,
+    explain,
+    in_words,
+    look_up,
+    parse_term,
+    show_value,
+)
 from watchdog.errors import ConditionError
 from watchdog.history import History
 from watchdog.model import NOTHING, AtLeast, Labels, SignalKey, Value
@@ -41,17 +52,19 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What evaluating a watch brought: the answer, the figure and the words for it."""
+    """
+    What evaluating a watch brought: the answer, the figure and the words for it.
+
+    Of conditions that do not hold only the *words* of the first that does not are told.
+    """
 
     truth: Truth
     value: float | None = None
     summary: str = ""
     figures: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     evidence: Mapping[str, object] = field(default_factory=lambda: NOTHING)
     held_since: datetime | None = None
-
-
-NOT_SO = Finding(Truth.FALSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,7 @@ class Alert:
     even if the clock was set back in between. *firings* are the times it began to fire lately, the
     present one included. *before* is the resolved alert that a pending one would replace: if it
     never fires, that one is back. *ended* says why it ended if not because the conditions no longer
-    hold.
+    hold, *ended_by* which of them does not, in words. *words* are the *figures* as people say them.
     """
 
     labels: Labels
@@ -82,6 +95,8 @@ class Alert:
     firings: tuple[datetime, ...] = ()
     ended: str = ""
     before: Alert | None = None
+    words: tuple[str, ...] = ()
+    ended_by: str = ""
 
     @property
     def name(self) -> str:
@@ -152,7 +167,7 @@ def advance(alert: Alert | None, finding: Finding, watch: Watch, now: datetime) 
     if finding.truth is Truth.UNKNOWN:
         return _unseen(alert, now)
     if finding.truth is Truth.FALSE:
-        return _untrue(alert, rule, now)
+        return _untrue(alert, finding, rule, now)
     if alert is None or alert.state is State.RESOLVED:
         since = min(now, finding.held_since or now)
         alert = Alert(watch.labels, watch.lead, State.PENDING, since, now, before=alert)
@@ -165,6 +180,7 @@ def advance(alert: Alert | None, finding: Finding, watch: Watch, now: datetime) 
         summary=finding.summary,
         runbook=rule.runbook,
         figures=finding.figures,
+        words=finding.words,
         evidence=finding.evidence,
         blind_since=None,
     )
@@ -191,14 +207,14 @@ def _unseen(alert: Alert | None, now: datetime) -> Alert | None:
     return alert
 
 
-def _untrue(alert: Alert | None, rule: Rule, now: datetime) -> Alert | None:
+def _untrue(alert: Alert | None, finding: Finding, rule: Rule, now: datetime) -> Alert | None:
     if alert is None or alert.state is State.RESOLVED:
         return alert
     if alert.state is State.PENDING:
         return alert.before  # it never fired, so nobody has to hear of it
     if abs(now - alert.last_true) < rule.keep_firing_for:
         return replace(alert, state=State.FIRING, blind_since=None)
-    return _end(alert, now)
+    return replace(_end(alert, now), ended_by="".join(finding.words))
 
 
 def end_unwatched(alert: Alert, now: datetime) -> Alert | None:
@@ -245,8 +261,8 @@ def find(watch: Watch, history: History, now: datetime) -> Finding:
     answers: list[_Answer] = []
     for clause in watch.clauses:
         answers.append(_answer(clause, watch.lead, history, now))
-        if answers[-1].truth is Truth.FALSE:  # the common case, and nothing else can change it
-            return NOT_SO
+        if answers[-1].truth is Truth.FALSE:  # nothing else can change it
+            return Finding(Truth.FALSE, words=(answers[-1].words,))
     truth = all_of(answer.truth for answer in answers)
     if truth is not Truth.TRUE:
         return Finding(truth)
@@ -261,6 +277,7 @@ def find(watch: Watch, history: History, now: datetime) -> Finding:
         value=next((a.number for a in answers if a.number is not None), None),
         summary=render(watch, history, now),
         figures=tuple(explain(answer.option.condition, answer.found) for answer in answers),
+        words=tuple(answer.words for answer in answers),
         evidence=evidence,
         held_since=_held_since(watch, history, now),
     )
@@ -270,6 +287,10 @@ class _Answer(NamedTuple):
     truth: Truth
     found: Value
     option: Option
+
+    @property
+    def words(self) -> str:
+        return in_words(self.option.condition, self.found, self.option.measure.help)
 
     @property
     def number(self) -> float | None:

@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-RUNBOOKS = "https://github.com/pipeline-watchdog/pipeline-watchdog/blob/main/docs/runbooks.md"
+RUNBOOKS = "https://github.com/pipeline-watchdog/pipeline-watchdog/blob/main/docs/runbooks"
+"""Where the project keeps the runbooks: a file NAME.md for each."""
 
 BUILTIN: Mapping[str, Mapping[str, Any]] = {
     "NoExecutions": {
         "when": ["executions.age > 1h", "executions.offered[1h] > 0"],
         "severity": "critical",
-        "summary": "{service} has not succeeded for {executions.age}"
-        " although {executions.offered[1h]} entries were offered in the last hour",
+        "summary": "{service} has not succeeded for {executions.age} although work was offered"
+        " {executions.offered[1h]} times in the last hour",
     },
     "HeartbeatStale": {
         "when": ["heartbeat.age > 5m"],
         "severity": "critical",
-        "summary": "{service} has not beaten for {heartbeat.age}",
+        "summary": "{service} has sent no heartbeat for {heartbeat.age}",
     },
     "HeartbeatMissing": {
         "when": ["heartbeat.present == 0"],
@@ -33,7 +34,8 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "when": ["log.error_ratio[10m] > 10%", "log.lines[10m] >= 20"],
         "for": "2m",
         "severity": "warning",
-        "summary": "{service} logs {log.error_ratio[10m]} errors in {log.lines[10m]} lines of 10 minutes",
+        "summary": "{service} logs errors in {log.error_ratio[10m]} of its lines ({log.lines[10m]} lines in"
+        " 10 minutes)",
     },
     "OneReason": {
         "when": [
@@ -48,14 +50,14 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
     "OnlyFailures": {
         "when": ["executions.attempted[1h] >= 20", "executions.succeeded[1h] == 0"],
         "severity": "critical",
-        "summary": "{service} tried {executions.attempted[1h]} times in an hour and never succeeded",
+        "summary": "{service} has tried {executions.attempted[1h]} times in an hour and never succeeded",
     },
     "Unanswered": {
         "when": ["executions.answered_ratio[15m] < 50%", "executions.offered[15m] >= 20"],
         "for": "5m",
         "severity": "critical",
-        "summary": "{service} answers {executions.answered_ratio[15m]} of the"
-        " {executions.offered[15m]} entries that were offered in 15 minutes",
+        "summary": "{service} has answered only {executions.answered_ratio[15m]} of the"
+        " {executions.offered[15m]} entries offered in 15 minutes",
     },
     "RateExceeded": {
         "when": ["executions.of_limit > 1"],
@@ -65,26 +67,26 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
     "BadResults": {
         "when": ["executions.bad_values[10m] > 0"],
         "severity": "critical",
-        "summary": "{service}: {executions.bad_values[10m]} results of {stream} hold values that"
-        " the file rules out",
+        "summary": "{service} writes results that cannot be right: {executions.bad_values[10m]} in 10"
+        " minutes ({stream})",
     },
     "ForbiddenResult": {
         "when": ["executions.forbidden[10m] > 0"],
         "severity": "warning",
-        "summary": "{service}: {executions.forbidden[10m]} results of {stream} give a reason or"
-        " a decision that must never occur",
+        "summary": "{service} writes results with a reason or a decision that must never occur:"
+        " {executions.forbidden[10m]} in 10 minutes ({stream})",
     },
     "OldWork": {
         "when": ["executions.old[10m] > 0"],
         "severity": "warning",
-        "summary": "{service} takes old work for new: {executions.old[10m]} results in 10 minutes,"
-        " the newest {executions.skew} late",
+        "summary": "{service} takes old work for new: {executions.old[10m]} results in 10 minutes, the"
+        " newest {executions.skew} late",
     },
     "OneDecision": {
         "when": ["executions.sameness[1h] > 99%", "executions.decided[1h] >= 50"],
         "severity": "warning",
-        "summary": "{service} decides {executions.top_decision[1h]} in"
-        " {executions.sameness[1h]} of {executions.decided[1h]} cases of an hour",
+        "summary": "{service} decides {executions.top_decision[1h]} nearly every time: in"
+        " {executions.sameness[1h]} of {executions.decided[1h]} cases within an hour",
     },
     "NothingOffered": {
         "when": ["executions.age > 1h", "executions.offered[1h] == 0"],
@@ -95,104 +97,105 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "when": ["heartbeat.unchanged > 5m"],
         "for": "1m",
         "severity": "warning",
-        "summary": "{service} has rewritten the same heartbeat for {heartbeat.unchanged}",
+        "summary": "{service} sends the same heartbeat again and again, unchanged for {heartbeat.unchanged}",
     },
     "HeartbeatAhead": {
         "when": ["heartbeat.ahead > 30s"],
         "for": "1m",
         "severity": "warning",
-        "summary": "The heartbeat of {service} lies {heartbeat.ahead} in the future: wrong clock or unit",
+        "summary": "{service} sends heartbeats from {heartbeat.ahead} in the future: its clock or the unit"
+        " of its time is wrong",
     },
     "HeartbeatNoExpiry": {
         "when": ["heartbeat.ttl == -1"],
         "for": "1m",
         "severity": "warning",
-        "summary": "The heartbeat of {service} never expires although a TTL is declared",
+        "summary": "{service} writes a heartbeat that never expires although a TTL is declared ({key})",
     },
     "SyntheticHeartbeat": {
         "when": ["heartbeat.synthetic == 1"],
         "severity": "warning",
-        "summary": "{service} does not beat itself: {key} is kept alive by an emergency heartbeat",
+        "summary": "{service} does not send its heartbeat itself: an emergency heartbeat keeps {key} alive",
     },
     "HeartbeatIdle": {
         "when": ["heartbeat.overdue > 1"],
         "for": "1m",
         "severity": "critical",
-        "summary": "{service} beats, but has neither succeeded nor been idle for too long"
-        " (last success {heartbeat.success_age} ago)",
+        "summary": "{service} is alive but gets nothing done (last success {heartbeat.success_age} ago)",
     },
     "HeartbeatFailing": {
         "when": ["heartbeat.failed[10m] >= 5", "heartbeat.done[10m] == 0"],
         "severity": "critical",
-        "summary": "{service} beats, but all of its work fails: {heartbeat.failed[10m]} times in 10 minutes",
+        "summary": "{service} is alive but all its work fails: {heartbeat.failed[10m]} times in 10 minutes",
     },
     "GroupStalled": {
         "when": ["consumes.verdict in [unread, no_consumers, stalled, stuck, rewound, missing]"],
         "for": "1m",
         "severity": "critical",
-        "summary": "{service}: group {group} on {stream} is {consumes.verdict}"
-        " (oldest undelivered {consumes.behind}, pending {consumes.pending})",
+        "summary": "{service} does not work off {stream}: {consumes.verdict} (oldest unread entry"
+        " {consumes.behind}, unacknowledged {consumes.pending}, group {group})",
     },
     "EntriesLost": {
         "when": ["consumes.lost[1h] > 0"],
         "severity": "critical",
-        "summary": "{service}: {consumes.lost[1h]} entries of {stream} were trimmed before"
-        " group {group} read them",
+        "summary": "{service} has missed {consumes.lost[1h]} entries of {stream}: trimmed before group"
+        " {group} read them",
     },
     "LossImminent": {
         "when": ["consumes.verdict == losing_soon"],
         "severity": "critical",
-        "summary": "{service}: group {group} loses entries of {stream} in"
-        " {consumes.time_to_loss} at this pace",
+        "summary": "{service} will lose entries of {stream} in {consumes.time_to_loss} at this pace (group"
+        " {group})",
     },
     "GroupFallingBehind": {
         "when": ["consumes.verdict == falling_behind"],
         "for": "5m",
         "severity": "warning",
-        "summary": "{service}: group {group} falls behind on {stream}, {consumes.lag} entries wait",
+        "summary": "{service} falls behind on {stream}: {consumes.lag} entries wait (group {group})",
     },
     "PoisonEntry": {
         "when": ["consumes.deliveries >= 5"],  # the verdict may name what is worse
         "for": "5m",
         "severity": "warning",
-        "summary": "{service}: one entry of {stream} was delivered {consumes.deliveries} times"
-        " to group {group}",
+        "summary": "{service} fails on one entry of {stream} again and again: delivered"
+        " {consumes.deliveries} times (group {group})",
     },
     "PendingBodiesGone": {
         "when": ["consumes.bodies_gone > 0"],
         "for": "5m",
         "severity": "warning",
-        "summary": "{service}: {consumes.bodies_gone} pending entries of group {group} on {stream}"
-        " have no body any more and can never be done",
+        "summary": "{service} can never finish {consumes.bodies_gone} entries of {stream}: what they said is"
+        " gone (group {group})",
     },
     "GhostConsumers": {
         "when": ["consumes.ghosts > 0"],
         "for": "5m",
         "severity": "warning",
-        "summary": "{service}: {consumes.ghosts} consumers of group {group} are gone and still hold entries",
+        "summary": "{service} has consumers that are gone and still hold unfinished entries:"
+        " {consumes.ghosts} of group {group}",
     },
     "StreamSilent": {
         "when": ["stream.overdue > 3"],
         "severity": "critical",
-        "summary": "{service}: nothing was added to {stream} for {stream.age}",
+        "summary": "{service}: nothing has been added to {stream} for {stream.age}",
     },
     "StreamUnbounded": {
         "when": ["stream.length > 100000", "stream.capped == 0", "stream.added[1h] > 0"],
         "severity": "warning",
-        "summary": "{service}: {stream} holds {stream.length} entries and is never trimmed",
+        "summary": "{service}: {stream} grows without limit, {stream.length} entries by now",
     },
     "StreamUnread": {
         "when": ["stream.unread == 1", "stream.added[1h] > 0"],
         "for": "15m",
         "severity": "warning",
-        "summary": "{service}: {stream.added[1h]} entries were added to {stream} in an hour,"
-        " and no consumer group reads it",
+        "summary": "{service}: nobody reads {stream}, though {stream.added[1h]} entries were added in an"
+        " hour",
     },
     "StreamAbandoned": {
         "when": ["stream.age > 1d", "stream.unread == 0", "stream.length > 0"],
         "severity": "info",
-        "summary": "{service}: nothing was added to {stream} for {stream.age},"
-        " and {stream.groups} consumer groups still wait for it",
+        "summary": "{service}: nothing has been added to {stream} for {stream.age}, and still somebody waits"
+        " for it (consumer groups: {stream.groups})",
     },
     "StreamReset": {
         "when": ["stream.resets[1h] > 0"],
@@ -202,13 +205,14 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
     "BadValues": {
         "when": ["stream.bad_values[10m] > 0"],
         "severity": "warning",
-        "summary": "{service}: {stream.bad_values[10m]} entries of {stream} hold values that"
-        " the file rules out",
+        "summary": "{service}: entries of {stream} hold values that cannot be right,"
+        " {stream.bad_values[10m]} in 10 minutes",
     },
     "NewLogErrors": {
         "when": ["log.new_errors[10m] > 0"],
         "severity": "info",
-        "summary": "{service} logs errors that never came before ({log.new_errors[10m]} kinds in 10 minutes)",
+        "summary": "{service} logs errors that never came before (new kinds in 10 minutes:"
+        " {log.new_errors[10m]})",
     },
     "LogBehind": {
         "when": ["log.late > 1m"],
@@ -230,7 +234,7 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         ],
         "for": "1m",
         "severity": "critical",
-        "summary": "{service}: {unit} is {unit.state}",
+        "summary": "{service} does not run: {unit} is {unit.state}",
     },
     "UnitRestarting": {
         "when": [
@@ -239,69 +243,71 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         ],
         "for": "1m",
         "severity": "critical",
-        "summary": "{service}: {unit} restarts again and again"
-        " ({unit.restarts[15m]} times in 15 minutes, {unit.failed_runs} failed runs in a row,"
-        " now {unit.state})",
+        "summary": "{service} restarts again and again: {unit.restarts[15m]} times in 15 minutes,"
+        " {unit.failed_runs} failed runs in a row, now {unit.state} ({unit})",
     },
     "UnitOutdated": {
         "when": ["unit.outdated > 15m"],
         "severity": "warning",
-        "summary": "{service}: {unit} still runs what was there before its files changed {unit.outdated} ago",
+        "summary": "{service} still runs what was there before its files changed {unit.outdated} ago"
+        " ({unit})",
     },
     "TimerLate": {
         "when": ["unit.late > 2 or unit.overdue > 5m or unit.scheduled == 0"],
         "for": "1m",
         "severity": "warning",
-        "summary": "{service}: {unit} does not trigger as it should (last {unit.last_trigger} ago)",
+        "summary": "{service} is not started when it should be: {unit} last triggered {unit.last_trigger}"
+        " ago",
     },
     "HealthFailing": {
         "when": ["health.up == 0"],
         "for": "1m",
         "severity": "critical",
-        "summary": "{service}: {url} does not answer as expected ({health.problem})",
+        "summary": "{service} fails its health check: {health.problem} ({url})",
     },
     "HealthDisagrees": {
         "when": ["health.up == 0", "executions.succeeded[5m] > 0"],
         "for": "6m",  # longer than the window, so that a success came after it began to fail
         "severity": "warning",
-        "summary": "{service}: {url} fails although the service works ({executions.succeeded[5m]} successes"
-        " in 5 minutes): suspect the check",
+        "summary": "{service} works ({executions.succeeded[5m]} successes in 5 minutes) but its health check"
+        " fails: suspect the check ({url})",
     },
     "CertificateExpiring": {
         "when": ["health.certificate < 14d"],
         "for": "1m",
         "severity": "warning",
-        "summary": "{service}: the TLS certificate of {url} ends in {health.certificate}",
+        "summary": "{service} has a TLS certificate that ends in {health.certificate} ({url})",
     },
     "CommandFailing": {
         "when": ["command.status == critical"],
         "for": "1m",
         "severity": "critical",
-        "summary": "{service}: check {command} says critical",
+        "summary": "{service} fails the check {command}",
     },
     "CommandWarning": {
         "when": ["command.status == warning"],
         "for": "1m",
         "severity": "warning",
-        "summary": "{service}: check {command} says warning",
+        "summary": "{service} is near failing the check {command}",
     },
     "SettingsViolated": {
         "when": ["settings.violations > 0"],
         "for": "1m",
         "severity": "warning",
-        "summary": "{service}: {settings.violations} settings in {path} are not as required",
+        "summary": "{service} has settings that are not as required: {settings.violations} in {path}",
     },
     "SettingsSuspicious": {
         "when": ["settings.warnings > 0"],
         "for": "1m",
         "severity": "warning",
-        "summary": "{service}: {settings.warnings} things in {path} are hardly meant so",
+        "summary": "{service} has settings that hardly anybody meant so: {settings.warnings} in {path}",
     },
     "SettingsChanged": {
         "when": ["settings.changed > 0"],
         "for": "1m",
         "severity": "warning",
-        "summary": "{service}: {settings.changed} settings in {path} are not as they were accepted",
+        "summary": "{service} has settings that were changed since they were accepted: {settings.changed} in"
+        " {path}",
     },
     "SettingsStale": {
         "when": ["settings.stale > 10m"],
@@ -334,7 +340,8 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
     "RedisEvicting": {
         "when": ["redis.evicted[5m] > 0"],
         "severity": "critical",
-        "summary": "Redis evicted {redis.evicted[5m]} keys in 5 minutes: streams and heartbeats may vanish",
+        "summary": "Redis has thrown away {redis.evicted[5m]} keys in 5 minutes for want of memory: streams"
+        " and heartbeats may vanish",
     },
     "NothingDiscovered": {
         "when": ["discovery.found == 0"],
@@ -375,19 +382,22 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
     "SelfTest": {
         "when": ["watchdog.self_test == 1"],
         "severity": "info",
-        "summary": "A test of the whole way from alert to receiver; nothing is wrong",
+        "summary": "the watchdog tests the whole way from alert to receiver: nothing is wrong",
     },
     "SignalUnknown": {
         "when": ["signal.known == 0"],
         "for": "2m",
         "severity": "warning",
-        "summary": "{service}: {signal} cannot be told",
+        "summary": "{service} cannot be judged: nothing is known of its {signal}",
     },
 }
 
 
-def raw_rules() -> list[dict[str, Any]]:
-    """Return the built-in rules as items of `rules:` would be."""
-    return [
-        {"alert": alert, **rule, "runbook": f"{RUNBOOKS}#{alert.lower()}"} for alert, rule in BUILTIN.items()
-    ]
+def runbook_of(alert: str, base: str = "") -> str:
+    """Return the address of the runbook of *alert*: below *base*, or else the project's own."""
+    return f"{base}/{alert}" if base else f"{RUNBOOKS}/{alert}.md"
+
+
+def raw_rules(base: str = "") -> list[dict[str, Any]]:
+    """Return the built-in rules as items of `rules:` would be; *base* is where their runbooks are."""
+    return [{"alert": alert, **rule, "runbook": runbook_of(alert, base)} for alert, rule in BUILTIN.items()]

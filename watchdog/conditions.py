@@ -21,6 +21,8 @@ from watchdog.model import AtLeast, Kind, Measure, SignalKey, Value, as_of
 from watchdog.units import Unit, parse_duration, parse_number, show_number, write_duration
 
 ANY_SIGNAL = "signal"
+KNOWN = "known"
+"""The measure that every signal has: whether it can be read."""
 """The signal name that stands for every signal: ``signal.known == 0``."""
 
 DEFAULT_WINDOW = timedelta(minutes=10)
@@ -37,6 +39,8 @@ OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
 _TERM = r"(?P<signal>[A-Za-z_]\w*)\.(?P<measure>[A-Za-z_][\w.\-]*)(?:\[(?P<window>[^\]]*)\])?"
 TERM = re.compile(_TERM)
 _CONDITION = re.compile(rf"\s*{_TERM}\s*(?P<op>>=|<=|==|!=|>|<|\bin\b)\s*(?P<operand>.*?)\s*", re.DOTALL)
+CLAIM = re.compile(r"1 (?:while|if) (?!.*\b[01]\b)")
+"""How the help of a measure begins that is 1 where something is so, and 0 where it is not."""
 _SHAPE = "write it like heartbeat.age > 5m or log.error_ratio[10m] > 10%"
 
 
@@ -173,7 +177,7 @@ def look_up(term: Term, signal: SignalKey, measure: Measure, history: History, a
     latest = history.latest.get(signal)
     if latest is None:
         return None
-    if term.signal == ANY_SIGNAL:
+    if term.measure == KNOWN:
         known = history.known(signal)
         return None if known is None else float(known)
     if latest.trouble is not None or latest.down is not None or term.measure in latest.gaps:
@@ -256,6 +260,23 @@ def show_value(found: Value, unit: Unit) -> str:
     if isinstance(found, AtLeast):
         return f"at least {show_number(found.number, unit)}"
     return found if isinstance(found, str) else show_number(found, unit)
+
+
+def in_words(condition: Condition, found: Value, help_: str) -> str:
+    """
+    Return the figure that answered *condition*, named by *help_*, its measure's help, and not by its name.
+
+    ``time since the last success: 2h 5m (executions.age > 1h)``; what is 1 or 0 is yes or no.
+    """
+    meaning, _, _ = help_.replace(":", ";").partition(";")
+    shown = show_value(found, condition.unit)
+    if (claim := CLAIM.match(meaning)) and shown in ("0", "1"):
+        meaning, shown = meaning[claim.end() :], "yes" if shown == "1" else "no"
+    else:
+        meaning = meaning[:1].lower() + meaning[1:]
+    window = condition.term.window
+    over = f" in {write_duration(window)}" if window is not None else ""
+    return f"{meaning}{over}: {shown} ({condition})"
 
 
 def explain(condition: Condition, found: Value) -> str:

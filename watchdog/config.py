@@ -21,6 +21,7 @@ from watchdog.builtin import raw_rules
 from watchdog.conditions import TERM, parse_term, suggest
 from watchdog.discovery import NAMELESS, Plan
 from watchdog.errors import ConditionError, ConfigError, Problem
+from watchdog.links import Links
 from watchdog.mending import mend
 from watchdog.model import Labels, Measure, SignalKey
 from watchdog.notifiers.base import Notifier
@@ -28,8 +29,9 @@ from watchdog.problems import Findings
 from watchdog.prospects import prospects
 from watchdog.routing import Policy
 from watchdog.rulebook import CATALOGUE, builtin_rule, changed, read_conditions, rule_of
-from watchdog.rules import Binder, Binding, Offer, Rule, placeholders
+from watchdog.rules import Binder, Binding, Offer, Rule, alert_labels, override, placeholders
 from watchdog.schema import (
+    HERE,
     IMPLICIT,
     BeatModel,
     DiscoveringFileModel,
@@ -87,6 +89,7 @@ class Config:
     state: str | None
     listen: tuple[str, int]
     link: str
+    grafana: str
     services: tuple[str, ...]
     signals: tuple[SignalSpec, ...]
     rules: tuple[Rule, ...]
@@ -109,6 +112,11 @@ class Config:
     def redis_url(self) -> str:
         """Return the URL of the first server: the watchdog's own keys are there."""
         return next(iter(self.servers.values())).url.get_secret_value()
+
+    @property
+    def links(self) -> Links:
+        """Return the addresses that messages lead to."""
+        return Links(self.link, self.grafana)
 
     @property
     def redis_timeout(self) -> timedelta:
@@ -212,6 +220,8 @@ class _Whole:
         self.rule_names = {rule.alert for rule in model.rules} | set(_alerts(raw.get("rules")))
         self.plans = tuple(item.plan for item in model.discover)
         self.known = self._known_services()
+        host, port = model.listen
+        self.link = model.link.rstrip("/") or f"http://{host}:{port}"
 
     def config(self) -> Config:
         """Return the configuration; where `findings` got problems it is not fit for use."""
@@ -228,6 +238,7 @@ class _Whole:
             if self.plans:
                 possible = binder.bind([*offers, *prospects(self.plans, self.known)], self.known)
         self._report_dead(rules, possible)
+        self._check_labels(possible)
         warnings: list[str] = []
         self._check_needs(warnings)
         receivers = {name: _only(receiver) for name, receiver in model.receivers.items()}
@@ -241,7 +252,8 @@ class _Whole:
             every=model.every,
             state=model.state,
             listen=(host, port),
-            link=model.link.rstrip("/") or f"http://{host}:{port}",
+            link=self.link,
+            grafana=model.grafana.rstrip("/"),
             services=self.services,
             signals=specs,
             rules=tuple(rules.values()),
@@ -336,7 +348,7 @@ class _Whole:
         """Return the rules in force by name: the built-in ones, replaced by the file's own."""
         rules: dict[str, Rule] = {}
         if self.model.builtin_rules not in ("off", False):
-            for raw in raw_rules():
+            for raw in raw_rules(self._runbooks()):
                 builtin = RuleModel.model_validate(raw)
                 rules[builtin.alert] = builtin_rule(builtin)
         own: set[str] = set()
@@ -351,12 +363,22 @@ class _Whole:
             own.add(rule.alert)
             when = read_conditions(rule.when, (*path, "when"), self.findings)
             if all(when):
-                rules[rule.alert] = rule_of(rule, when)
+                rules[rule.alert] = self._linked(rule_of(rule, when), rules)
                 self._check_summary(rule.summary, (*path, "summary"))
             for key, names in (("services", rule.services or ()), ("except", rule.except_)):
                 for name in names:
                     self._check_service(name, (*path, key))
         return rules
+
+    def _runbooks(self) -> str:
+        """Return the address below which the built-in rules' runbooks are; empty for the project's own."""
+        base: str = self.model.runbooks
+        return f"{self.link}/runbooks" if base == HERE else base
+
+    def _linked(self, rule: Rule, before: Mapping[str, Rule]) -> Rule:
+        """Return *rule* with the runbook of the one it takes the place of, unless it names its own."""
+        replaced = before.get(rule.alert)
+        return rule if rule.runbook or replaced is None else override(rule, runbook=replaced.runbook)
 
     def _overrides(self, rules: Mapping[str, Rule]) -> dict[tuple[str, str], Rule]:
         found: dict[tuple[str, str], Rule] = {}
@@ -371,6 +393,7 @@ class _Whole:
                 when = read_conditions(changes.when, (*path, "when"), self.findings) if changes.when else None
                 if when is None or all(when):
                     found[service, alert] = changed(rules[alert], changes, when)
+                    self._check_summary(changes.summary or "", (*path, "summary"))
         return found
 
     def _check_summary(self, summary: str, path: tuple[str | int, ...]) -> None:
@@ -384,6 +407,25 @@ class _Whole:
                 parse_term(match["signal"], match["measure"], match["window"], CATALOGUE)
             except ConditionError as exc:
                 self.findings.add(path, f"in {{{name}}}: {exc.what}", exc.cure)
+
+    def _check_labels(self, binding: Binding) -> None:
+        """Find what a summary asks for and no alert of its rule has: it would leave a hole."""
+        known: dict[tuple[str, str], set[str]] = {}
+        for lead, guards in binding.guards.items():
+            for rule in (guard.rule for guard in guards if not guard.rule.builtin and guard.rule.summary):
+                known.setdefault((rule.alert, rule.summary), set()).update(alert_labels(rule, lead))
+        written: list[tuple[tuple[str | int, ...], str, str]] = [
+            (("rules", i), rule.alert, rule.summary) for i, rule in enumerate(self.model.rules)
+        ]
+        for service, body in self.model.services.items():
+            for alert, changes in body.rules.items():
+                written.append((("services", service, "rules", alert), alert, changes.summary or ""))
+        for path, alert, summary in written:
+            labels = known.get((alert, summary), set())
+            for name in placeholders(summary) if labels else ():
+                if name.isidentifier() and name not in labels:
+                    what = f'"{{{name}}}" cannot be filled in: {alert} has no such label'
+                    self.findings.add((*path, "summary"), what, suggest(name, labels))
 
     def _report_dead(self, rules: Mapping[str, Rule], binding: Binding) -> None:
         """A rule of the file that watches nothing is an error; built-in ones just do not apply."""

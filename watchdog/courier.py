@@ -22,6 +22,7 @@ from watchdog.clock import Clock
 from watchdog.errors import NotifyError, StateError
 from watchdog.journal import Journal, Threads
 from watchdog.lane import Lane, Letter
+from watchdog.links import Links
 from watchdog.notifications import Notification
 from watchdog.notifiers.base import Notifier, Sending
 from watchdog.records import write_notification
@@ -79,7 +80,7 @@ class Office:
     monotonic: Callable[[], float]
     journal: Journal
     threads: Threads
-    link: str
+    links: Links
     expire_after: float
 
     def commit(self) -> None:
@@ -256,7 +257,7 @@ class Courier:
     async def _send(self, message: Notification, client: httpx.AsyncClient) -> str | None:
         """Have the notifier send *message* and return its thread; whatever goes wrong is a NotifyError."""
         office = self._office
-        sending = Sending(client, office.link, office.clock(), office.threads.of(message))
+        sending = Sending(client, office.links, office.clock(), office.threads.of(message))
         longest = LONGEST_SEND * self._notifier.timeout.total_seconds()
         limit = asyncio.timeout(longest)
         try:

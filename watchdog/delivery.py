@@ -19,6 +19,7 @@ import structlog
 from watchdog.clock import Clock
 from watchdog.courier import Courier, Gate, Health, Office, read_standing
 from watchdog.journal import OUTCOMES, Journal, Threads
+from watchdog.links import Links
 from watchdog.notifications import Notification
 from watchdog.notifiers.base import Notifier
 from watchdog.records import read_notification
@@ -51,7 +52,7 @@ class Outbox:
     def __init__(  # noqa: PLR0917 (as its users know it)
         self,
         receivers: Mapping[str, Notifier],
-        link: str,
+        links: Links,
         state: StateFile,
         clock: Clock,
         expire_after: timedelta = timedelta(days=1),
@@ -66,7 +67,7 @@ class Outbox:
         self._journal.count_for(receivers)
         threads = Threads(state, receivers)
         seconds = expire_after.total_seconds()
-        self._office = Office(state, clock, monotonic, self._journal, threads, link, seconds)
+        self._office = Office(state, clock, monotonic, self._journal, threads, links, seconds)
         self._couriers = {name: Courier(name, n, self._office) for name, n in receivers.items()}
         self._number = 0
         self._workers: dict[str, asyncio.Task[None]] = {}

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from watchdog.agenda import NEVER, Agenda
 from watchdog.alerts import REMEMBER_RESOLVED, Alert, advance, end_unwatched, find, forgettable
-from watchdog.conditions import ANY_SIGNAL, Condition, Term, Truth, compare, look_up
+from watchdog.conditions import KNOWN, Condition, Term, Truth, compare, look_up
 from watchdog.history import History
 from watchdog.model import Kind, Labels, Measure, SignalKey, Since, Value
 from watchdog.rules import Binding, Guard, Option, Watch
@@ -34,7 +34,8 @@ class Judge:
         self._agenda = Agenda()
         self._watches: dict[Labels, Watch] = {}
         self._asked: dict[int, tuple[tuple[Guard, ...], Questions]] = {}
-        self._last = NOW
+        self._furthest = NOW
+        self._behind = False
 
     def rebind(self, binding: Binding) -> None:
         """Judge by *binding* from now on: at once where it changed, and nothing that is not in it."""
@@ -57,7 +58,6 @@ class Judge:
         """Return what *alerts* become at *now*; see `watchdog.alerts.evaluate`."""
         moment = now.timestamp()
         leads = self._leads(history, moment)
-        self._last = moment
         after: dict[Labels, Alert] = {}
         for labels, alert in alerts.items():
             became = self._go_on(alert, history, now)
@@ -74,7 +74,10 @@ class Judge:
         """Return the signals whose rules may have begun to hold, each once, in a stable order."""
         guards = self._binding.guards
         due = self._agenda.due(moment)
-        if moment < self._last:  # the clock was set back: no appointment holds
+        # The clock was set back: no appointment holds, and what was counted then may yet come into a window.
+        behind, was_behind = moment < self._furthest, self._behind
+        self._furthest, self._behind = max(moment, self._furthest), behind
+        if behind or was_behind:
             return [key for key in guards if key in history.latest]
         found: dict[SignalKey, None] = {}
         for key in (*history.fresh, *due):
@@ -176,7 +179,7 @@ def questions_of(guards: Iterable[Guard]) -> Questions:
     queries: dict[tuple[Term, SignalKey | None], Query] = {}
     for option in options:
         place = term, signal = option.condition.term, option.signal
-        measure, known = option.measure, term.signal == ANY_SIGNAL
+        measure, known = option.measure, term.measure == KNOWN
         falls = measure.kind is Kind.COUNTER and place not in rising
         if place not in queries:
             queries[place] = Query(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from watchdog.alerts import Alert, State
 from watchdog.model import Labels
 from watchdog.muting import Ack
 from watchdog.rules import ZERO, Severity
-from watchdog.units import rfc3339
+from watchdog.units import rfc3339, show_duration
 
 
 class Reason(StrEnum):
@@ -244,23 +245,63 @@ SAID = {
     Reason.FLAPPING: "FLAPPING ",
     Reason.STEADY: "STEADY ",
 }
+WORTH_TELLING = timedelta(minutes=1)
+"""What has lasted for less has just begun."""
+NEEDERS = 3
+"""So many of those who need a service are named in its line."""
+_LASTS = re.compile(r"\b(for|since)( at least)? \d")
 
 
-def one_line(notice: Notice) -> str:
-    """Return the sentence that says it all, for a phone's lock screen."""
+def one_line(notice: Notice, beside: str = "") -> str:
+    """
+    Return the sentence that says it all, for a phone's lock screen.
+
+    How bad it is, for how long, whose it is and what it is come first, the rule's name last.
+    *beside* is what stands beside the first word.
+    """
     alert = notice.alert
     if notice.reason in (Reason.REPORT, Reason.TEST):
-        return f"{str(notice.reason).upper()} {alert.name}: {alert.summary}"
-    state = "RESOLVED" if notice.resolved else str(alert.severity).upper()
-    said = "" if notice.resolved or notice.reason is None else SAID.get(notice.reason, "")
-    more = " (cannot be seen at present)" if alert.state is State.BLIND else ""
+        return f"{str(notice.reason).upper()}{beside}: {alert.summary} [{alert.name}]"
+    return f"{_standing(notice, beside)}: {_sentence(alert)}{_and_more(notice)} [{alert.name}]"
+
+
+def _standing(notice: Notice, beside: str) -> str:
+    """Return how bad it is and for how long, unless the summary says so itself."""
+    alert = notice.alert
+    if notice.resolved:
+        return f"RESOLVED{beside} after {show_duration(lasted(alert).total_seconds())}, was"
+    said = SAID.get(notice.reason, "") if notice.reason else ""
+    known = lasted(alert) >= WORTH_TELLING and not _LASTS.search(alert.summary)
+    time = f" for {show_duration(lasted(alert).total_seconds())}" if known else ""
+    return f"{said}{str(alert.severity).upper()}{beside}{time}"
+
+
+def lasted(alert: Alert) -> timedelta:
+    """Return how long it was so, as far as anybody saw: until it ended, or was seen last."""
+    return max(ZERO, (alert.resolved_at or alert.last_true) - alert.active_since)
+
+
+def _sentence(alert: Alert) -> str:
+    """Return the summary; one that does not name its service is given the name."""
+    named = re.search(rf"(?<![\w-]){re.escape(alert.service)}(?![\w-])", alert.summary, re.IGNORECASE)
+    return alert.summary if named else f"{alert.service}: {alert.summary}"
+
+
+def _and_more(notice: Notice) -> str:
+    """Return what else decides whether somebody gets up: who needs it, whether anybody is at it."""
+    alert, more = notice.alert, ""
+    if notice.cause is not None:
+        more += f"; because of {notice.cause}"
+    elif notice.affects and not notice.resolved and alert.severity is Severity.CRITICAL:
+        names, left_out = ", ".join(notice.affects[:NEEDERS]), len(notice.affects) - NEEDERS
+        more += f"; needed by {names}" + (f" and {left_out} more" if left_out > 0 else "")
+    if alert.state is State.BLIND:
+        more += " (cannot be seen at present)"
     if notice.reason is Reason.FLAPPING:
         more += f" (began {len(alert.firings)} times lately; no more of it until it is steady)"
     if notice.ack is not None:
         more += f" (acknowledged by {notice.ack.by})"
-    if alert.ended:
-        more += f" ({alert.ended})"
-    return f"{said}{state} {alert.name}: {alert.summary}{more}"
+    return f"{more} ({alert.ended})" if alert.ended else more
 
 
 def when(moment: datetime | None) -> str:

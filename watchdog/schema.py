@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import GenericAlias
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -45,6 +46,44 @@ class Model(BaseModel):
     """Base of every mapping in the file: no unknown keys, nothing changes after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
+
+
+HERE = "here"
+"""The word for the sidecar's own pages."""
+
+
+def _base(raw: str) -> str:
+    if raw in ("", HERE):
+        return raw
+    try:
+        parts = urlsplit(raw)
+        good = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError('is neither an http(s) URL nor "here" (give the address below which the pages are)')
+    return raw.rstrip("/")
+
+
+def _web(raw: str) -> str:
+    if not raw:
+        return raw
+    try:
+        parts = urlsplit(raw)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
+    except ValueError:
+        good = False
+    if not (good and raw.isprintable()) or parts.fragment:
+        raise ValueError("this is not an http(s) URL to link to (give one without a password and a #)")
+    return raw
+
+
+WebAddress = Annotated[str, AfterValidator(_web)]
+"""An address that people follow: everybody who is told of an alert sees it."""
+
+
+Runbooks = Annotated[str, AfterValidator(_base)]
+"""The address below which runbooks are, or `here`."""
 
 
 class RedisModel(Model):
@@ -345,6 +384,10 @@ class FileBase(Model):
         "127.0.0.1:9821", validate_default=True, description="host:port of the status page, API and metrics"
     )
     link: str = Field("", description="the address under which people reach the sidecar, for links in alerts")
+    grafana: WebAddress = Field("", description="Grafana's dashboard, for links in alerts and on pages")
+    runbooks: Runbooks = Field(
+        "", description="where the built-in rules' runbooks are, if not at the project: a URL, or here"
+    )
     builtin_rules: Literal["on", "off", True, False] = Field("on", description="off drops the built-in rules")
     discover: Discover = Field((), description="what is watched without being named: streams and heartbeats")
     compat: Compat = Field((), description="whose names the metrics have as well: redis_exporter")

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.drawn import rows
 from watchdog.builtin import BUILTIN
 from watchdog.config import Config, load, parse
 from watchdog.errors import ConfigError
@@ -461,3 +462,57 @@ def test_what_is_said_about_telling_is_understood() -> None:
     assert (config.ping.every, config.heartbeat.ttl, config.pair.ttl.total_seconds()) == (minute, minute, 15)
     assert config.tokens == {"0123456789abcdef": "alice", "fedcba9876543210": "api"}
     assert "0123456789abcdef" not in str(config.ping) + str(problems(TOLD + "x: 1\n"))
+
+
+HOLES = """
+  where    | summary                                    | what is said of it
+  rule     | "{servce} is late"                         | "{servce}" cannot be filled in: Late has no such label (did you mean "service"?)
+  rule     | "{key} of {stream}"                        | "{stream}" cannot be filled in: Late has no such label (known: alertname, key, service, severity)
+  rule     | "{service}: {key} is {heartbeat.age} old"  | -
+  override | "{kee} is gone"                            | "{kee}" cannot be filled in: HeartbeatMissing has no such label (did you mean "key"?)
+  override | "{service}: {heartbeat.agee}"              | in {heartbeat.agee}: signal heartbeat has no measure "agee" (did you mean "age"?)
+  override | "{service} has no {key} ({severity})"      | -
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "summary", "said"), rows(HOLES), ids=[summary for _, summary, _ in rows(HOLES)]
+)
+def test_a_summary_has_no_hole(where: str, summary: str, said: str) -> None:
+    """What no alert of the rule has would be filled in with nothing, in the middle of the night."""
+    own, changed = (summary, '"{service}"') if where == "rule" else ('"{service}"', summary)
+    text = (
+        f"services: {{a: {{heartbeat: {{key: k}}, rules: {{HeartbeatMissing: {{summary: {changed}}}}}}}}}\n"
+        f"rules: [{{alert: Late, when: heartbeat.age > 5m, summary: {own}}}]\n"
+    )
+    problems: list[str] = []
+    try:
+        parse(text)
+    except ConfigError as exc:
+        problems = str(exc).splitlines()[:1]
+    assert [problem.split("summary: ")[1] for problem in problems] == ([] if said == "-" else [said])
+
+
+GRAFANA = """
+  grafana                         | links
+  https://g.example/d/overview    | https://g.example/d/overview?var-service=a
+  http://g.example/d/x?orgId=2    | http://g.example/d/x?orgId=2&var-service=a
+  http://g.example/               | http://g.example?var-service=a
+  ""                              |
+  g.example/d/x                   | error
+  https://u:pw@g.example/d/x      | error
+  https://g.example/#x            | error
+  javascript:alert(1)             | error
+"""
+
+
+@pytest.mark.parametrize(("written", "link"), rows(GRAFANA), ids=[written for written, _ in rows(GRAFANA)])
+def test_grafana_is_an_address_that_everybody_may_see(written: str, link: str) -> None:
+    """It stands in messages; a password in it is refused, and not repeated."""
+    text = f"services: {{a: {{heartbeat: {{key: k}}}}}}\ngrafana: {written}\n"
+    if link != "error":
+        assert parse(text).links.dashboard("a") == link
+        return
+    with pytest.raises(ConfigError, match=r"grafana: this is not an http\(s\) URL to link to") as caught:
+        parse(text)
+    assert "pw" not in str(caught.value)

@@ -85,7 +85,12 @@ def test_an_alert_says_what_it_is_about() -> None:
     }
     assert alert.summary == "execution: lag of g is 4,213"
     assert alert.figures == ("consumes.lag (4,213) > 100",)
+    assert alert.words == ("entries not yet delivered: 4,213 (consumes.lag > 100)",)
     assert (alert.value, alert.evidence) == (4213.0, {"last_delivered": "1-0"})
+    history.add([Reading(KEY, T0 + minutes(1), {"lag": 7.0})])
+    ended = evaluate([watched], history, {watched.labels: alert}, T0 + minutes(1))[watched.labels]
+    assert (ended.state, ended.words, ended.ended) == (State.RESOLVED, alert.words, "")
+    assert ended.ended_by == "entries not yet delivered: 7 (consumes.lag > 100)"
 
 
 def test_a_source_that_is_away_blinds_and_resolves_nothing() -> None:

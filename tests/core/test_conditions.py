@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.drawn import ids, rows
-from watchdog.conditions import Truth, all_of, any_of, compare, explain, parse_condition
+from watchdog.conditions import (
+    Truth,
+    all_of,
+    any_of,
+    compare,
+    explain,
+    find_measure,
+    in_words,
+    parse_condition,
+)
 from watchdog.errors import ConditionError
 from watchdog.model import AtLeast, Value
 from watchdog.rulebook import CATALOGUE
@@ -108,3 +117,29 @@ def test_a_condition_explains_itself_with_its_figure() -> None:
         "log.error_ratio[10m] (50%) > 10%",
         "consumes.verdict (stuck) == stuck",
     ]
+
+
+IN_WORDS = """
+  condition                           | found | said
+  executions.age > 1h                 | 7500  | time since the last success: 2h 5m (executions.age > 1h)
+  executions.offered[1h] > 0          | 7412  | entries that offered work in 1h: 7,412 (executions.offered[1h] > 0)
+  log.error_ratio > 10%               | 0.5   | share of lines logged as error or worse in 10m: 50% (log.error_ratio[10m] > 10%)
+  heartbeat.present == 0              | 0     | the heartbeat exists: no (heartbeat.present == 0)
+  heartbeat.synthetic == 1            | 1     | an emergency heartbeat stands in for the service's own: yes (heartbeat.synthetic == 1)
+  unit.wanted == 1                    | 1     | it is to be active now: yes (unit.wanted == 1)
+  unit.scheduled == 0                 | 0     | 1 while a next trigger is set, 0 if it will never trigger as it is: 0 (unit.scheduled == 0)
+  redis.up == 0                       | 0     | Redis answers: no (redis.up == 0)
+  consumes.verdict == stuck           | stuck | what is wrong with the group, in one word: stuck (consumes.verdict == stuck)
+"""
+
+
+@pytest.mark.parametrize(
+    ("condition", "found", "said"), rows(IN_WORDS), ids=[c for c, _, _ in rows(IN_WORDS)]
+)
+def test_a_figure_in_words_is_named_by_what_it_measures(condition: str, found: str, said: str) -> None:
+    """What is 1 or 0 is yes or no, unless its help says what both mean."""
+    parsed = parse_condition(condition, CATALOGUE)
+    measure = find_measure(parsed.term.measure, CATALOGUE[parsed.term.signal])
+    assert measure is not None
+    value: Value = found if found.isalpha() else float(found)
+    assert in_words(parsed, value, measure.help) == said

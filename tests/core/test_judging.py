@@ -37,7 +37,7 @@ MEASURES = {
     "stream": {"age": seconds("age", grows=True), "added": counter("added")},
 }
 """Two kinds of signal with all there is to a resting one: what grows, what stands, words and counters."""
-CATALOGUE = {**MEASURES, "signal": {"known": KNOWN}}
+CATALOGUE = {**{kind: {**own, "known": KNOWN} for kind, own in MEASURES.items()}, "signal": {"known": KNOWN}}
 GROUPS = [SignalKey("s", "group", Labels(group=name)) for name in "ab"]
 STREAM = SignalKey("s", "stream", Labels(stream="x"))
 KEYS = [*GROUPS, STREAM]
@@ -45,7 +45,7 @@ OPERATORS = [">", ">=", "<", "<=", "==", "!="]
 COMPARISONS = st.one_of(
     st.builds("group.age {} {}s".format, st.sampled_from(OPERATORS), st.integers(0, 90)),
     st.builds("group.lag {} {}".format, st.sampled_from(OPERATORS), st.integers(0, 3)),
-    st.sampled_from(["group.verdict == bad", "group.verdict != ok", "signal.known == 0"]),
+    st.sampled_from(["group.verdict == bad", "group.verdict != ok", "signal.known == 0", "group.known == 0"]),
     st.builds("stream.age {} {}s".format, st.sampled_from(OPERATORS), st.integers(0, 90)),
     st.builds(
         "stream.added[{}s] {} {}".format,
@@ -141,6 +141,10 @@ STARTED = Since((T0 + timedelta(seconds=5)).timestamp())
     [(["group.age > 30s"], "0s", "0s")], [seen(0, age=0.0), seen(0, age=Since(STARTED.moment + 5)), *QUIET]
 )
 @example([(["group.age < 30s"], "0s", "0s")], [seen(0, age=Since(STARTED.moment - 40)), Tick(-30, {})])
+@example(
+    [(["stream.added[20s] > 1"], "0s", "0s")],
+    [seen(2, 1), *QUIET[:2], Tick(-30, {2: ("well", {}, 1, 0)}), Tick(20, {})],
+)
 @given(RULES, TICKS)
 def test_the_same_alerts(raw: Sequence[tuple[Sequence[str], str, str]], ticks: Sequence[Tick]) -> None:
     """Whatever is seen of whom and when, however the clock goes: alert for alert what `evaluate` says."""
@@ -249,3 +253,12 @@ def test_appointments() -> None:
         agenda.put(a, float(moment))
     assert len(agenda._heap) < 2_000
     assert agenda.due(5_000.0) == [a]
+
+
+def test_one_kind_of_signal_is_asked_whether_it_is_known() -> None:
+    """`group.known == 0` holds for a group that cannot be read, and for no stream."""
+    rule = Rule("Blind", ((parse_condition("group.known == 0", CATALOGUE),),), Severity.WARNING)
+    binding = bind([rule], [Offer(key, MEASURES[key.kind]) for key in KEYS], ["s"], {})
+    history = History(timedelta(minutes=5)).add(reading(key, T0, ("trouble", {}, 0, 0)) for key in KEYS)
+    found = evaluate(binding.watches, history, {}, T0)
+    assert {alert.signal for alert in found.values()} == set(GROUPS)

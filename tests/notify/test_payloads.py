@@ -10,18 +10,20 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from tests.drawn import T0, minutes
+from tests.drawn import T0, minutes, rows
 from watchdog.alerts import Alert, State
+from watchdog.links import Links
 from watchdog.model import Labels, SignalKey
 from watchdog.muting import Ack
-from watchdog.notifications import Notice, Notification, Reason
+from watchdog.notifications import Notice, Notification, Reason, one_line
 from watchdog.notifiers import NOTIFIERS
 from watchdog.notifiers.alertmanager import posted
 from watchdog.notifiers.base import Notifier, Sending
-from watchdog.notifiers.text import TOLD_SHORT, TOLD_WHOLE, delay, text
-from watchdog.notifiers.webhook import payload, signature
+from watchdog.notifiers.text import TOLD_SHORT, TOLD_WHOLE, delay, facts, headline, text
+from watchdog.notifiers.webhook import payload, remarks, signature
+from watchdog.units import parse_duration
 
-LINK = "http://127.0.0.1:9821"
+LINK = Links("http://127.0.0.1:9821")
 ALERT = Alert(
     Labels(
         alertname="HeartbeatMissing",
@@ -37,18 +39,30 @@ ALERT = Alert(
     runbook="https://runbooks.example/#heartbeatmissing",
     value=0.0,
     figures=("heartbeat.present (0) == 0",),
+    words=("the heartbeat exists: no (heartbeat.present == 0)",),
     evidence={"last_beat": "never seen"},
     fired_at=T0 + minutes(0.5),
 )
-ENDED = replace(ALERT, state=State.RESOLVED, resolved_at=T0 + minutes(10))
+ENDED = replace(
+    ALERT,
+    state=State.RESOLVED,
+    resolved_at=T0 + minutes(10),
+    ended_by="the heartbeat exists: yes (heartbeat.present == 0)",
+)
 AGAIN = replace(ALERT, active_since=T0 + minutes(12), fired_at=T0 + minutes(12.5))
 STALE = replace(
     ALERT,
     labels=Labels(ALERT.labels, alertname="HeartbeatStale", severity="warning"),
-    summary="rl_trainer has not beaten for 6m",
+    summary="rl_trainer has sent no heartbeat for 6m",
 )
 ACK = Ack(ALERT.labels.fingerprint, T0, T0 + minutes(2), "ana", "restarting the trainer")
 AFFECTED = ("apply_layer", "execution")
+LINE = (
+    "CRITICAL: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat;"
+    " needed by apply_layer, execution [HeartbeatMissing]"
+)
+"""What a phone shows of `ALERT`."""
+PAGE = "http://127.0.0.1:9821/services/rl_trainer#alert-c6a265f33e8e0673"
 
 
 def notice(alert: Alert, reason: Reason | None = Reason.FIRST, **more: object) -> Notice:
@@ -86,12 +100,13 @@ LABELS = {
 }
 ANNOTATIONS = {
     "summary": "rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat",
-    "description": "heartbeat.present (0) == 0",
+    "description": "The heartbeat exists: no (heartbeat.present == 0). Affects apply_layer, execution.",
+    "next": "watchdog explain HeartbeatMissing --service rl_trainer",
     "runbook_url": "https://runbooks.example/#heartbeatmissing",
+    "status_url": PAGE,
     "affects": "apply_layer, execution",
     "evidence": '{"last_beat": "never seen"}',
 }
-GENERATOR = "http://127.0.0.1:9821/api/v1/alerts?fingerprint=c6a265f33e8e0673"
 
 
 def test_the_webhook_payload_is_alertmanagers() -> None:
@@ -105,7 +120,7 @@ def test_the_webhook_payload_is_alertmanagers() -> None:
         "groupLabels": {"service": "rl_trainer"},
         "commonLabels": LABELS,
         "commonAnnotations": {**ANNOTATIONS, "reason": "first"},
-        "externalURL": LINK,
+        "externalURL": "http://127.0.0.1:9821",
         "alerts": [
             {
                 "status": "firing",
@@ -113,7 +128,7 @@ def test_the_webhook_payload_is_alertmanagers() -> None:
                 "annotations": {**ANNOTATIONS, "reason": "first"},
                 "startsAt": "2026-02-19T01:00:00Z",
                 "endsAt": "0001-01-01T00:00:00Z",
-                "generatorURL": GENERATOR,
+                "generatorURL": PAGE,
                 "fingerprint": "c6a265f33e8e0673",
             }
         ],
@@ -141,7 +156,15 @@ ADDED = {
         notice(replace(ALERT, state=State.BLIND, blind_since=T0 + minutes(3))),
         {"blind_since": "2026-02-19T01:03:00Z", "reason": "first"},
     ),
-    "a symptom with its cause": (notice(ALERT, cause="redis"), {"cause": "redis", "reason": "first"}),
+    "a symptom with its cause": (
+        notice(ALERT, cause="redis"),
+        {
+            "cause": "redis",
+            "description": "The heartbeat exists: no (heartbeat.present == 0). Because of redis."
+            " Affects apply_layer, execution.",
+            "reason": "first",
+        },
+    ),
     "a cause with symptoms": (
         notice(ALERT, symptoms=("OneReason of apply_layer", "NoExecutions of execution")),
         {"also_affected": "OneReason of apply_layer, NoExecutions of execution", "reason": "first"},
@@ -151,9 +174,17 @@ ADDED = {
         {"acknowledged_by": "ana", "reason": "acknowledged"},
     ),
     "flapping": (notice(ALERT, Reason.FLAPPING), {"reason": "flapping", "flapping": "true"}),
+    "ended": (
+        notice(ENDED),
+        {
+            "ended_because": "the heartbeat exists: yes (heartbeat.present == 0)",
+            "next": "",
+            "reason": "resolved",
+        },
+    ),
     "ended for another reason": (
-        notice(replace(ENDED, ended="the rule was removed")),
-        {"ended_because": "the rule was removed", "reason": "resolved"},
+        notice(replace(ENDED, ended="the rule was removed", ended_by="")),
+        {"ended_because": "the rule was removed", "next": "", "reason": "resolved"},
     ),
     "context": (notice(ALERT, None), {}),
 }
@@ -163,7 +194,19 @@ ADDED = {
 def test_what_else_is_known_is_an_annotation(told: Notice, added: dict[str, str]) -> None:
     """What is not so is not there."""
     (alert,) = payload(notification(told), LINK)["alerts"]
-    assert alert["annotations"] == ANNOTATIONS | added
+    assert alert["annotations"] == {name: text for name, text in (ANNOTATIONS | added).items() if text}
+
+
+def test_grafana_is_an_annotation_where_there_is_one() -> None:
+    """The service is chosen in it; names are quoted in every address."""
+    odd = replace(ALERT, labels=Labels(ALERT.labels, service="a b/c#d"))
+    (alert,) = payload(notification(odd), Links("https://w.example", "https://g.example/d/x?orgId=1"))[
+        "alerts"
+    ]
+    page = f"https://w.example/services/a%20b%2Fc%23d#alert-{odd.labels.fingerprint}"
+    assert (alert["annotations"]["status_url"], alert["generatorURL"]) == (page, page)
+    dashboard = "https://g.example/d/x?orgId=1&var-service=a%20b%2Fc%23d"
+    assert alert["annotations"]["dashboard_url"] == dashboard
 
 
 def test_a_signature_covers_the_time_and_every_byte() -> None:
@@ -182,7 +225,7 @@ POSTED = {
     "annotations": ANNOTATIONS,
     "startsAt": "2026-02-19T01:00:00Z",
     "endsAt": "2026-02-19T01:24:00Z",
-    "generatorURL": GENERATOR,
+    "generatorURL": PAGE,
 }
 NOW = T0 + minutes(20)
 ENDS = {
@@ -200,7 +243,9 @@ ENDS = {
 @pytest.mark.parametrize(("told", "ends_at"), ENDS.values(), ids=ENDS)
 def test_alertmanager_is_told_until_when_an_alert_lives(told: Notice, ends_at: str) -> None:
     """As Prometheus does: four intervals from now, or when it ended."""
-    assert posted(notification(told), LINK, NOW, minutes(1)) == [POSTED | {"endsAt": ends_at}]
+    (sent,) = posted(notification(told), LINK, NOW, minutes(1))
+    annotations = remarks(told, LINK)
+    assert sent == POSTED | {"endsAt": ends_at, "annotations": annotations}
 
 
 def test_alertmanager_is_told_the_latest_firing_only() -> None:
@@ -228,47 +273,146 @@ def test_a_text_says_all_that_one_asks() -> None:
     goes_on = notice(replace(STALE, evidence={}, runbook=""), None, cause="redis")
     ended = notice(replace(ENDED, ended="the rule was removed"), unannounced=True)
     assert text(notification(cause, goes_on, ended), LINK, T0) == (
-        "CRITICAL HeartbeatMissing: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat"
-        " (acknowledged by ana)\n"
-        "  since: 2026-02-19T01:00:00Z\n"
-        "  figure: heartbeat.present (0) == 0\n"
-        "  evidence: last_beat: never seen\n"
+        "CRITICAL: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat;"
+        " needed by apply_layer, execution (acknowledged by ana) [HeartbeatMissing]\n"
+        "  since: 2026-02-19 01:00:00 UTC\n"
+        "  figure: the heartbeat exists: no (heartbeat.present == 0)\n"
+        "  evidence: last beat: never seen\n"
         "  affects: apply_layer, execution\n"
         "  also affected: OneReason of apply_layer\n"
-        "  acknowledged: by ana at 2026-02-19T01:02:00Z: restarting the trainer\n"
-        "  next: watchdog explain HeartbeatMissing\n"
+        "  acknowledged: by ana at 2026-02-19 01:02:00 UTC: restarting the trainer\n"
+        "  next: watchdog explain HeartbeatMissing --service rl_trainer\n"
+        "  silence: watchdog silence add alertname=HeartbeatMissing service=rl_trainer --for 1h --comment WHY\n"
+        f"  status page: {PAGE}\n"
         "  runbook: https://runbooks.example/#heartbeatmissing\n"
         "\n"
-        "WARNING HeartbeatStale: rl_trainer has not beaten for 6m\n"
-        "  since: 2026-02-19T01:00:00Z, goes on\n"
-        "  figure: heartbeat.present (0) == 0\n"
+        "WARNING: rl_trainer has sent no heartbeat for 6m; because of redis [HeartbeatStale]\n"
+        "  since: 2026-02-19 01:00:00 UTC, goes on\n"
+        "  figure: the heartbeat exists: no (heartbeat.present == 0)\n"
         "  cause: redis\n"
         "  affects: apply_layer, execution\n"
-        "  next: watchdog explain HeartbeatStale\n"
+        "  next: watchdog explain HeartbeatStale --service rl_trainer\n"
+        "  silence: watchdog silence add alertname=HeartbeatStale service=rl_trainer --for 1h --comment WHY\n"
+        f"  status page: http://127.0.0.1:9821/services/rl_trainer#alert-{STALE.labels.fingerprint}\n"
         "\n"
-        "RESOLVED HeartbeatMissing: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat"
-        " (the rule was removed)\n"
-        "  since: 2026-02-19T01:00:00Z, ended 2026-02-19T01:10:00Z (after 10m), both told only now\n"
-        "  figure: heartbeat.present (0) == 0\n"
-        "  evidence: last_beat: never seen\n"
+        "RESOLVED after 10m, was: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat"
+        " (the rule was removed) [HeartbeatMissing]\n"
+        "  since: 2026-02-19 01:00:00 UTC, ended 2026-02-19 01:10:00 UTC (after 10m), both told only now\n"
+        "  figure: the heartbeat exists: no (heartbeat.present == 0)\n"
+        "  evidence: last beat: never seen\n"
         "  affects: apply_layer, execution\n"
+        f"  status page: {PAGE}\n"
         "  runbook: https://runbooks.example/#heartbeatmissing\n"
         "\n"
-        "status: http://127.0.0.1:9821\n"
+        "everything: http://127.0.0.1:9821\n"
     )
+
+
+def test_an_end_says_how_long_it_was_and_what_ended_it() -> None:
+    """Whoever heard of the beginning does not hear its figures again."""
+    assert text(notification(ENDED), LINK, T0).splitlines()[:4] == [
+        "RESOLVED after 10m, was: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat"
+        " [HeartbeatMissing]",
+        "  since: 2026-02-19 01:00:00 UTC, ended 2026-02-19 01:10:00 UTC (after 10m)",
+        "  ended by: the heartbeat exists: yes (heartbeat.present == 0)",
+        "  affects: apply_layer, execution",
+    ]
+
+
+FIRST_WORDS = """
+  told for     | how long | what it says        | how the line begins
+  first        | 30s      | a has no heartbeat  | CRITICAL: a has no heartbeat
+  first        | 12m      | a has no heartbeat  | CRITICAL for 12m: a has no heartbeat
+  first        | 2h       | a is dead for 3h    | CRITICAL: a is dead for 3h
+  repeat       | 3h 5m    | a has no heartbeat  | STILL CRITICAL for 3h 5m: a has no heartbeat
+  escalated    | 30m      | nobody answers      | ESCALATED CRITICAL for 30m: a: nobody answers
+  acknowledged | 5m       | an apple is red     | ACKNOWLEDGED CRITICAL for 5m: a: an apple is red
+  resolved     | 2h 5m    | a has no heartbeat  | RESOLVED after 2h 5m, was: a has no heartbeat
+  resolved     | 0s       | A is away           | RESOLVED after 0s, was: A is away
+  test         | 5m       | nothing is wrong    | TEST: nothing is wrong
+"""
+
+
+@pytest.mark.parametrize(("reason", "time", "summary", "begins"), rows(FIRST_WORDS))
+def test_the_first_words_say_how_bad_how_long_and_whose(
+    reason: str, time: str, summary: str, begins: str
+) -> None:
+    """A time that the sentence tells is not told twice, and a service that it names is not named twice."""
+    lasted = parse_duration(time.replace(" ", ""))
+    alert = replace(ALERT, labels=Labels(ALERT.labels, service="a"), summary=summary, last_true=T0 + lasted)
+    if reason == "resolved":
+        alert = replace(alert, state=State.RESOLVED, resolved_at=T0 + lasted)
+    assert one_line(Notice(alert, None, (), reason=Reason(reason))) == f"{begins} [HeartbeatMissing]"
+
+
+BESIDE = {
+    "alone": ((ALERT,), "CRITICAL: rl_trainer"),
+    "two fire": ((ALERT, STALE), "CRITICAL (+1 more): rl_trainer"),
+    "one ended": ((ALERT, ENDED), "CRITICAL (1 ended): rl_trainer"),
+    "both": ((ALERT, STALE, STALE, ENDED), "CRITICAL (+2 more, 1 ended): rl_trainer"),
+    "all ended": ((ENDED, ENDED), "RESOLVED (+1 more) after 10m, was: rl_trainer"),
+}
+
+
+@pytest.mark.parametrize(("alerts", "begins"), BESIDE.values(), ids=BESIDE)
+def test_the_headline_counts_what_is_beside_the_worst(alerts: tuple[Alert, ...], begins: str) -> None:
+    """Before a lock screen cuts it off."""
+    assert headline(notification(*alerts), 40).startswith(begins[:39])
+
+
+def test_no_more_than_three_who_need_it_stand_in_the_line() -> None:
+    """They are named whole further down; a warning keeps nobody from working, and an end frees all."""
+    many = replace(notice(ALERT), affects=("a", "b", "c", "d", "e"))
+    assert one_line(many).endswith("; needed by a, b, c and 2 more [HeartbeatMissing]")
+    assert "needed by" not in one_line(notice(STALE)) + one_line(notice(ENDED))
+
+
+COMMANDS = {
+    "two": ("redis-cli XINFO GROUPS s; redis-cli XPENDING s g; redis-cli x", ["GROUPS s", "XPENDING s g"]),
+    "quoted": ("redis-cli XINFO GROUPS 'x; rm -rf ~'", ["XINFO GROUPS 'x; rm -rf ~'"]),
+    "quoted twice": ("redis-cli GET 'a'\"'\"'; rm b'", ["redis-cli GET 'a'\"'\"'; rm b'"]),
+    "none": ("", []),
+}
+
+
+@pytest.mark.parametrize(("look", "shown"), COMMANDS.values(), ids=COMMANDS)
+def test_what_to_look_at_is_typed_as_it_stands(look: str, shown: list[str]) -> None:
+    """No name from outside becomes a command of its own."""
+    told = notice(replace(ALERT, evidence={"look": look, "format": "pipe"}))
+    first, *others = [fact.text for fact in facts(told) if fact.name == "next"]
+    assert first == "watchdog explain HeartbeatMissing --service rl_trainer"
+    assert len(others) == len(shown)
+    assert all(command.endswith(end) for command, end in zip(others, shown, strict=True))
+    assert "evidence" not in {fact.name for fact in facts(told)}
+
+
+def test_what_names_the_cause_comes_first_of_the_evidence() -> None:
+    """An entry's ID also tells its time; how it was seen is left to `watchdog explain`."""
+    evidence = {
+        "format": "pipe",
+        "last_success": "1771462800000-0",
+        "last_failure": {"id": "1771462801000-3", "reason": "no_position"},
+    }
+    told = notice(replace(ALERT, evidence=evidence))
+    assert [fact.text for fact in facts(told) if fact.name == "evidence"] == [
+        "last failure: id=1771462801000-3 (2026-02-19 01:00:01 UTC), reason=no_position",
+        "last success: 1771462800000-0 (2026-02-19 01:00:00 UTC)",
+    ]
 
 
 def test_a_report_is_its_lines() -> None:
     """It has no since, and nobody is affected."""
-    report = replace(ENDED, summary="all is well", figures=("execution: ok", "rl_trainer: ok"), runbook="")
-    told = replace(notice(report), reason=Reason.REPORT)
+    report = replace(
+        ENDED, summary="all is well", figures=("execution: ok", "rl_trainer: ok"), words=(), runbook=""
+    )
+    told = replace(notice(report), reason=Reason.REPORT, affects=())
     assert text(notification(told), LINK, T0) == (
-        "REPORT HeartbeatMissing: all is well\n"
+        "REPORT: all is well [HeartbeatMissing]\n"
         "  figure: execution: ok\n"
         "  figure: rl_trainer: ok\n"
-        "  evidence: last_beat: never seen\n"
+        "  evidence: last beat: never seen\n"
         "\n"
-        "status: http://127.0.0.1:9821\n"
+        "everything: http://127.0.0.1:9821\n"
     )
 
 
@@ -276,21 +420,26 @@ def test_a_blind_alert_says_since_when_in_the_text() -> None:
     """It is still firing, and nobody can see it."""
     blind = replace(ALERT, state=State.BLIND, blind_since=T0 + minutes(3))
     lines = text(notification(blind), LINK, T0).splitlines()
-    assert lines[0].endswith("heartbeat (cannot be seen at present)")
-    assert lines[1] == "  since: 2026-02-19T01:00:00Z, cannot be seen since 2026-02-19T01:03:00Z"
+    assert lines[0].endswith("execution (cannot be seen at present) [HeartbeatMissing]")
+    assert lines[1] == "  since: 2026-02-19 01:00:00 UTC, cannot be seen since 2026-02-19 01:03:00 UTC"
 
 
 DELAYS = {
     "at once": (1, 0, 59, ""),
-    "late": (1, 0, 14 * 60, "decided at 2026-02-19T01:00:00Z, 14m late"),
-    "waited for its group": (1, 14 * 60, 14 * 60, "decided at 2026-02-19T01:00:00Z"),
+    "late": (1, 0, 14 * 60, "decided at 2026-02-19 01:00:00 UTC, 14m late"),
+    "waited for its group": (1, 14 * 60, 14 * 60, "decided at 2026-02-19 01:00:00 UTC"),
     "merged": (
         3,
         0,
         14 * 60,
-        "3 messages that waited, the oldest decided at 2026-02-19T01:00:00Z, 14m late",
+        "3 messages that waited, the oldest decided at 2026-02-19 01:00:00 UTC, 14m late",
     ),
-    "merged for its group": (2, 60, 60, "2 messages that waited, the oldest decided at 2026-02-19T01:00:00Z"),
+    "merged for its group": (
+        2,
+        60,
+        60,
+        "2 messages that waited, the oldest decided at 2026-02-19 01:00:00 UTC",
+    ),
 }
 
 
@@ -307,8 +456,8 @@ def test_a_storm_is_a_text_of_bounded_length() -> None:
     """All of the worst, a line for the next, then a number."""
     said = text(notification(*[ALERT] * 1_000), LINK, T0)
     assert said.count("  since: ") == TOLD_WHOLE
-    assert said.count("CRITICAL HeartbeatMissing: ") == TOLD_WHOLE + TOLD_SHORT
-    assert f"\n… and {1_000 - TOLD_WHOLE - TOLD_SHORT} more\n\nstatus: " in said
+    assert said.count("CRITICAL: rl_trainer ") == TOLD_WHOLE + TOLD_SHORT
+    assert f"\n… and {1_000 - TOLD_WHOLE - TOLD_SHORT} more\n\neverything: " in said
 
 
 def test_nothing_from_outside_poses_as_a_line_of_ours() -> None:
@@ -317,6 +466,6 @@ def test_nothing_from_outside_poses_as_a_line_of_ours() -> None:
         ALERT, summary="x\r\nRESOLVED \x1b[31m\u2028y", evidence={"log": "a\n\nstatus: http://evil\x07"}
     )
     said = text(notification(nasty), LINK, T0)
-    assert said.splitlines()[0] == "CRITICAL HeartbeatMissing: x  RESOLVED �[31m y"
+    assert said.splitlines()[0] == LINE.replace(ALERT.summary, "rl_trainer: x  RESOLVED �[31m y")
     assert "  evidence: log: a  status: http://evil�" in said.splitlines()
     assert len(said.splitlines()) == len(text(notification(ALERT), LINK, T0).splitlines())

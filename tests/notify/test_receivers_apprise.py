@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pytest_httpserver import HTTPServer
 
 from tests.drawn import T0
-from tests.notify.test_payloads import ALERT, ENDED, LINK, STALE, notification, receiver, send
+from tests.notify.test_payloads import ALERT, ENDED, LINE, LINK, STALE, notification, receiver, send
 from watchdog.alerts import Alert
 from watchdog.errors import NotifyError
 from watchdog.notifiers.apprise import quiet, wording
@@ -30,7 +30,7 @@ async def test_a_text_arrives_with_its_title(httpserver: HTTPServer) -> None:
     assert await send(receiver("apprise", url=at(httpserver)), notification(ALERT)) is None
     posted = json.loads(httpserver.log[0][0].data)
     assert (posted["title"], posted["message"].rstrip(), posted["type"]) == (
-        "CRITICAL HeartbeatMissing: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat",
+        LINE,
         text(notification(ALERT), LINK, T0).rstrip(),
         "failure",
     )

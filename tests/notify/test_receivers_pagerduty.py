@@ -17,7 +17,9 @@ from tests.notify.test_payloads import (
     AGAIN,
     ALERT,
     ENDED,
+    LINE,
     LINK,
+    PAGE,
     STALE,
     notice,
     notification,
@@ -38,10 +40,13 @@ TRIGGER = {
     "event_action": "trigger",
     "dedup_key": MARK,
     "client": "Pipeline Watchdog",
-    "client_url": LINK,
-    "links": [{"href": "https://runbooks.example/#heartbeatmissing", "text": "runbook"}],
+    "client_url": PAGE,
+    "links": [
+        {"href": PAGE, "text": "status page"},
+        {"href": "https://runbooks.example/#heartbeatmissing", "text": "runbook"},
+    ],
     "payload": {
-        "summary": "CRITICAL HeartbeatMissing: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat",
+        "summary": LINE,
         "source": 'rl_trainer/heartbeat{key="quantum:svc:rl_trainer:heartbeat"}',
         "severity": "critical",
         "timestamp": "2026-02-19T01:00:00Z",
@@ -49,9 +54,10 @@ TRIGGER = {
         "group": "rl_trainer",
         "class": "HeartbeatMissing",
         "custom_details": {
-            "figures": ["heartbeat.present (0) == 0"],
+            "figures": ["the heartbeat exists: no (heartbeat.present == 0)"],
             "evidence": {"last_beat": "never seen"},
             "affects": ["apply_layer", "execution"],
+            "next": ["watchdog explain HeartbeatMissing --service rl_trainer"],
         },
     },
 }
@@ -77,20 +83,23 @@ def test_the_details_say_what_else_is_known() -> None:
     blind = replace(ALERT, state=State.BLIND, blind_since=T0 + minutes(3), runbook="see the wiki")
     (event,) = events(
         notification(notice(blind, cause="redis", symptoms=("OneReason of apply_layer",)), merged=2),
-        LINK,
+        replace(LINK, grafana="https://g.example/d/x"),
         T0 + minutes(9),
     )
-    assert event["links"] == []
+    assert [link["text"] for link in event["links"]] == ["status page", "Grafana"]
     assert event["payload"]["group"] == "redis"
-    assert event["payload"]["summary"].endswith(":heartbeat (cannot be seen at present)")
+    assert event["payload"]["summary"].endswith(
+        "; because of redis (cannot be seen at present) [HeartbeatMissing]"
+    )
     assert event["payload"]["custom_details"] == {
-        "figures": ["heartbeat.present (0) == 0"],
+        "figures": ["the heartbeat exists: no (heartbeat.present == 0)"],
         "evidence": {"last_beat": "never seen"},
         "cause": "redis",
         "affects": ["apply_layer", "execution"],
         "symptoms": ["OneReason of apply_layer"],
+        "next": ["watchdog explain HeartbeatMissing --service rl_trainer"],
         "blind_since": "2026-02-19T01:03:00Z",
-        "note": "2 messages that waited, the oldest decided at 2026-02-19T01:00:00Z, 9m late",
+        "note": "2 messages that waited, the oldest decided at 2026-02-19 01:00:00 UTC, 9m late",
     }
 
 
@@ -129,7 +138,7 @@ def test_an_event_is_never_too_large() -> None:
     vast = replace(
         ALERT,
         summary="\U0001f525" * 5_000,
-        figures=("\ud800" * 100_000,) * 300,
+        words=("\ud800" * 100_000,) * 300,
         evidence={f"{i}" * 400: "é\n" * 100_000 for i in range(1, 300)},
     )
     (event,) = events(notification(vast), LINK, T0)

@@ -16,8 +16,23 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from tests.drawn import T0, minutes
-from tests.notify.test_payloads import ACK, ALERT, ENDED, LINK, STALE, notice, notification, receiver, send
+from tests.notify.test_payloads import (
+    ACK,
+    ALERT,
+    ENDED,
+    LINE,
+    LINK,
+    PAGE,
+    STALE,
+    notice,
+    notification,
+    receiver,
+    send,
+)
+from watchdog.alerts import State
 from watchdog.errors import NotifyError
+from watchdog.links import Links
+from watchdog.model import Labels
 from watchdog.notifications import Notice, Reason
 from watchdog.notifiers.base import Notifier, encode
 from watchdog.notifiers.slack import MAX_BLOCKS, MAX_HEADER, MAX_JSON, MAX_SECTION, escape, message
@@ -28,33 +43,32 @@ TOKEN = "not-a-real-token"
 def test_the_message_says_it_all_in_its_first_line() -> None:
     """A phone shows `text`; the blocks say the rest."""
     assert message(notification(ALERT), LINK, T0) == {
-        "text": "CRITICAL HeartbeatMissing: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat",
+        "text": f"🔴 {LINE}",
         "blocks": [
             {
                 "type": "header",
-                "text": {
-                    "type": "plain_text",
-                    "text": "CRITICAL HeartbeatMissing: rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat",
-                    "emoji": False,
-                },
+                "text": {"type": "plain_text", "text": f"🔴 {LINE}", "emoji": False},
             },
             {
                 "type": "section",
                 "text": {
                     "type": "mrkdwn",
-                    "text": "*HeartbeatMissing* rl_trainer has no heartbeat at quantum:svc:rl_trainer:heartbeat\n"
-                    "since 2026-02-19T01:00:00Z\n"
-                    "• heartbeat.present (0) == 0\n"
-                    "• last_beat: never seen\n"
-                    "affects: apply_layer, execution\n"
-                    "next: watchdog explain HeartbeatMissing\n"
-                    "<https://runbooks.example/#heartbeatmissing|runbook>",
+                    "text": "*since* <!date^1771462800^{date_short_pretty} {time}|01:00 UTC> · 2026-02-19 01:00:00 UTC\n"
+                    "• the heartbeat exists: no (heartbeat.present == 0)\n"
+                    "• last beat: `never seen`\n"
+                    "*affects* apply_layer, execution\n"
+                    "*next* `watchdog explain HeartbeatMissing --service rl_trainer`\n"
+                    "*silence* `watchdog silence add alertname=HeartbeatMissing service=rl_trainer"
+                    " --for 1h --comment WHY`\n"
+                    f"<{PAGE}|status page> · <https://runbooks.example/#heartbeatmissing|runbook>",
                     "verbatim": True,
                 },
             },
             {
                 "type": "context",
-                "elements": [{"type": "mrkdwn", "text": "<http://127.0.0.1:9821|status>", "verbatim": True}],
+                "elements": [
+                    {"type": "mrkdwn", "text": "<http://127.0.0.1:9821|everything>", "verbatim": True}
+                ],
             },
         ],
         "unfurl_links": False,
@@ -62,12 +76,53 @@ def test_the_message_says_it_all_in_its_first_line() -> None:
     }
 
 
+SIGNED = {
+    "critical": (notice(ALERT), "🔴 CRITICAL: "),
+    "warning": (notice(STALE), "🟠 WARNING: "),
+    "info": (notice(replace(ALERT, labels=Labels(ALERT.labels, severity="info"))), "🔵 INFO: "),
+    "blind": (notice(replace(ALERT, state=State.BLIND)), "🔴 CRITICAL: "),
+    "ended": (notice(ENDED), "✅ RESOLVED after 10m, was: "),
+    "a test": (notice(ALERT, Reason.TEST), "💬 TEST: "),
+    "a report": (notice(ALERT, Reason.REPORT), "💬 REPORT: "),
+}
+
+
+@pytest.mark.parametrize(("told", "begins"), SIGNED.values(), ids=SIGNED)
+def test_a_sign_and_a_word_say_how_bad_it_is(told: Notice, begins: str) -> None:
+    """Nobody has to tell colours apart, and no colour is needed on a lock screen."""
+    sent = message(notification(told), LINK, T0)
+    assert sent["text"].startswith(begins)
+    assert sent["blocks"][0]["text"]["text"].startswith(begins)
+
+
+def test_several_alerts_are_one_message_each_with_its_own_sentence() -> None:
+    """The worst one's stands above all of them, and is not said twice."""
+    sent = message(notification(ALERT, STALE), Links("http://w", "http://g/d"), T0)
+    header, first, second, _ = [
+        (b["text"]["text"] if "text" in b else "").splitlines() for b in sent["blocks"]
+    ]
+    assert header == [f"🔴 {LINE.replace('CRITICAL', 'CRITICAL (+1 more)')}"]
+    assert first[0].startswith("*since* ")
+    assert second[0] == "🟠 *WARNING: rl_trainer has sent no heartbeat for 6m [HeartbeatStale]*"
+    assert second[-1].endswith(" · <http://g/d?var-service=rl_trainer|Grafana>")
+
+
+def test_what_has_no_room_in_the_header_is_said_below_it() -> None:
+    """It takes 150 characters."""
+    long = replace(ALERT, summary="rl_trainer " + "x" * 200)
+    header, section, _ = message(notification(long), LINK, T0)["blocks"]
+    assert header["text"]["text"].endswith("x…")
+    assert section["text"]["text"].startswith(
+        f"🔴 *CRITICAL: {long.summary}; needed by apply_layer, execution ["
+    )
+
+
 def test_what_waited_says_so_above_all_else() -> None:
     """Three messages have become one during an outage of Slack."""
     sent = message(notification(ALERT, ENDED, merged=3), LINK, T0 + minutes(14))
-    assert sent["text"].endswith(":heartbeat (+1 more)")
+    assert sent["text"].startswith("🔴 CRITICAL (1 ended): rl_trainer has no heartbeat")
     assert sent["blocks"][1]["elements"][0]["text"] == (
-        "3 messages that waited, the oldest decided at 2026-02-19T01:00:00Z, 14m late"
+        "3 messages that waited, the oldest decided at 2026-02-19 01:00:00 UTC, 14m late"
     )
 
 
@@ -76,23 +131,23 @@ def test_a_storm_is_counted() -> None:
     long = replace(
         ALERT,
         summary="x" * 5_000,
-        figures=("z" * 500,) * 6,
+        words=("z" * 500,) * 6,
         evidence={str(i): "y" * 2_000 for i in range(20)},
     )
     sent = message(notification(*[long] * 80), LINK, T0)
     sections = [block["text"]["text"] for block in sent["blocks"] if block["type"] == "section"]
-    assert sent["blocks"][0]["text"]["text"].endswith("… (+79 more)")
-    assert sent["text"].endswith("… (+79 more)")
+    assert sent["blocks"][0]["text"]["text"].startswith("🔴 CRITICAL (+79 more): rl_trainer: xxx")
+    assert sent["text"].startswith("🔴 CRITICAL (+79 more): rl_trainer: xxx")
     assert "• …" in sections[0].splitlines()
     assert sections[0].endswith("|runbook>")
     left_out = 80 - len(sections)
-    assert sent["blocks"][-1]["elements"][0]["text"] == f"{left_out} more alerts · <{LINK}|status>"
+    assert sent["blocks"][-1]["elements"][0]["text"] == f"{left_out} more alerts · <{LINK.base}|everything>"
 
 
 def test_a_section_is_filled_to_its_end_and_not_beyond() -> None:
     """However long the lines are; that some are left out is said as well."""
-    for length in (1, 2, 9, 40, 77, 120, 249):
-        many = replace(ALERT, figures=("z" * length,) * 1_500)
+    for length in (1, 2, 9, 40, 77, 120, 189):
+        many = replace(ALERT, words=("z" * length,) * 1_500)
         section = message(notification(many), LINK, T0)["blocks"][1]["text"]["text"]
         assert MAX_SECTION - 2 * length - 20 < len(section) <= MAX_SECTION
         assert "• …" in section.splitlines()
@@ -105,7 +160,7 @@ NOTICES = st.lists(
             replace(
                 ALERT,
                 summary=summary,
-                figures=tuple(figures),
+                words=tuple(figures),
                 evidence=evidence,
                 runbook="https://x/" + runbook,
             ),
@@ -126,6 +181,12 @@ NOTICES = st.lists(
 )
 
 
+OURS = re.compile(
+    r"<(?:https?://[^<>|`]+\|(?:status page|runbook|Grafana)|!date\^\d+\^[^<>|]+\|\d\d:\d\d UTC)>"
+)
+"""What Slack is meant to take for more than text."""
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(NOTICES, st.integers(1, 60))
 def test_slack_gets_no_more_than_it_takes(notices: list[Notice], times: int) -> None:
@@ -137,7 +198,9 @@ def test_slack_gets_no_more_than_it_takes(notices: list[Notice], times: int) -> 
     assert 1 <= len(sent["blocks"][0]["text"]["text"]) <= MAX_HEADER
     assert max(map(len, sections)) <= MAX_SECTION
     assert len(encode(sent["blocks"])) <= MAX_JSON
-    assert all(text.count("<") == text.count(">") <= 1 for text in sections)
+    for said in sections:
+        assert set("<>") & set(OURS.sub("", said)) == set()
+        assert said.count("`") % 2 == 0
 
 
 ENTITY = re.compile(r"&(?:amp|lt|gt);")
@@ -158,22 +221,21 @@ def test_untrusted_text_mentions_nobody_and_links_nowhere() -> None:
     """What comes from Redis or a log is text in Slack as well."""
     nasty = replace(
         ALERT,
-        summary="<!channel> @here <https://evil.example|click> &amp;",
-        evidence={"last_error": "<@U1> ```\nrunbook: x"},
+        summary="<!channel> @here <https://evil.example|click> &amp; *bold* _it_ ~no~",
+        evidence={"last_error": "<@U1> ```\nrunbook: x *as it is*"},
         runbook="javascript:alert(1)|x>",
     )
     sent = message(notification(nasty), LINK, T0)
-    assert sent["text"] == (
-        "CRITICAL HeartbeatMissing: &lt;!channel&gt; @here &lt;https://evil.example|click&gt; &amp;amp;"
-    )
+    said = "rl_trainer: &lt;!channel&gt; @here &lt;https://evil.example|click&gt; &amp;amp; ∗bold* ＿it_ ∼no~"
+    assert sent["text"] == f"🔴 {LINE.replace(ALERT.summary, said)}"
     assert sent["blocks"][1]["text"]["text"] == (
-        "*HeartbeatMissing* &lt;!channel&gt; @here &lt;https://evil.example|click&gt; &amp;amp;\n"
-        "since 2026-02-19T01:00:00Z\n"
-        "• heartbeat.present (0) == 0\n"
-        "• last_error: &lt;@U1&gt; ''' runbook: x\n"
-        "affects: apply_layer, execution\n"
-        "next: watchdog explain HeartbeatMissing\n"
-        "runbook: javascript:alert(1)|x&gt;"
+        "*since* <!date^1771462800^{date_short_pretty} {time}|01:00 UTC> · 2026-02-19 01:00:00 UTC\n"
+        "• the heartbeat exists: no (heartbeat.present == 0)\n"
+        "• last error: `&lt;@U1&gt; ''' runbook: x *as it is*`\n"
+        "*affects* apply_layer, execution\n"
+        "*next* `watchdog explain HeartbeatMissing --service rl_trainer`\n"
+        "*silence* `watchdog silence add alertname=HeartbeatMissing service=rl_trainer --for 1h --comment WHY`\n"
+        f"<{PAGE}|status page> · runbook: javascript:alert(1)|x&gt;"
     )
     assert not {"link_names", "parse"} & set(sent)
 

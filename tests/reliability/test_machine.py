@@ -28,6 +28,7 @@ from tests.reliability.travel import Travelling
 from watchdog.config import Config, parse
 from watchdog.delivery import Outbox
 from watchdog.errors import NotifyError, StateError
+from watchdog.links import Links
 from watchdog.model import Reading, SignalKey
 from watchdog.muting import Matcher, Silence
 from watchdog.notifications import Notification
@@ -83,7 +84,7 @@ class Ear:
     async def hear(self, message: Notification) -> None:
         """Answer as it does now."""
         answer = self.answer
-        body = encode(payload(message, "http://x"))
+        body = encode(payload(message, Links("http://x")))
         self.requests.append(Request(message.key, body, answer.startswith(("takes", "refuses"))))
         if answer.endswith("hangs"):
             await asyncio.sleep(10)
@@ -186,7 +187,7 @@ class Machine(RuleBasedStateMachine):
         config = self.config()
         self.sidecar = Sidecar(config, self.clock, self.state)
         self.sidecar.outbox = Outbox(
-            config.receivers, config.link, self.state, self.clock, config.expire_after, self.loop.time
+            config.receivers, config.links, self.state, self.clock, config.expire_after, self.loop.time
         )
         flags = [signal for signal in self.sidecar.fleet.signals.values() if signal.key.kind == "flag"]
         turn = Turn(timedelta(0), flags, flags)

@@ -16,6 +16,7 @@ from watchdog.conditions import suggest
 from watchdog.config import Config, load
 from watchdog.errors import ConfigError, NotifyError
 from watchdog.notifiers.base import Sending
+from watchdog.progress import progress
 from watchdog.remote import REFUSED, Remote, RemoteError
 from watchdog.terminal import DEFAULT_RULES, RulesOption, fail, structured_logs
 from watchdog.trial import trial
@@ -44,12 +45,14 @@ def self_test_command(
                 "no route takes the alert SelfTest, so nobody hears of it (see routes)", REFUSED
             )
         settled: dict[str, Mapping[str, Any]] = {}
-        while len(settled) < len(began["receivers"]) and time.monotonic() < deadline:
-            for name, delivery in outcomes(remote, began).items():
-                if name not in settled:
-                    settled[name] = delivery
-                    typer.echo(plain(verdict(name, delivery)))
-            time.sleep(LOOK_AGAIN)
+        with progress("testing") as steps:
+            while len(settled) < len(began["receivers"]) and time.monotonic() < deadline:
+                for name, delivery in outcomes(remote, began).items():
+                    if name not in settled:
+                        settled[name] = delivery
+                        steps.echo(plain(verdict(name, delivery)))
+                steps.wait_for([name for name in began["receivers"] if name not in settled])
+                time.sleep(LOOK_AGAIN)
         left = [name for name in began["receivers"] if name not in settled]
         for name in left:
             typer.echo(plain(f"{name}: not taken within {timeout} ({why_not(remote, began, name)})"))
@@ -122,7 +125,7 @@ async def try_all(config: Config, names: list[str]) -> dict[str, tuple[bool, str
         async def attempt(name: str) -> tuple[bool, str]:
             now, began = utc_now(), time.monotonic()
             try:
-                await config.receivers[name].send(trial(name, now), Sending(client, config.link, now))
+                await config.receivers[name].send(trial(name, now), Sending(client, config.links, now))
             except NotifyError as exc:
                 return False, str(exc)
             return True, f"took the test message after {show_duration(time.monotonic() - began)}"

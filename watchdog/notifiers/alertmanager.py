@@ -11,6 +11,7 @@ from pydantic import Field
 
 from watchdog.errors import NotifyError
 from watchdog.fields import Duration
+from watchdog.links import Links
 from watchdog.notifications import Notice, Notification, Reason
 from watchdog.notifiers.base import (
     Headers,
@@ -22,7 +23,7 @@ from watchdog.notifiers.base import (
     note_partial,
     revealed,
 )
-from watchdog.notifiers.webhook import generator, remarks
+from watchdog.notifiers.webhook import remarks
 from watchdog.routing import Habit
 from watchdog.units import rfc3339
 
@@ -47,7 +48,7 @@ class Alertmanager(Notifier):
 
     async def send(self, notification: Notification, sending: Sending) -> str | None:
         """Post the alerts to all peers at once; NotifyError if none took them."""
-        alerts = posted(notification, sending.link, sending.now, self.resend)
+        alerts = posted(notification, sending.links, sending.now, self.resend)
         if not alerts:
             return None
         body, headers = encode(alerts), revealed(self.headers)
@@ -75,7 +76,9 @@ def endpoint(url: str) -> str:
     return str(base.copy_with(path=base.path.rstrip("/") + PATH))
 
 
-def posted(notification: Notification, link: str, now: datetime, resend: timedelta) -> list[dict[str, Any]]:
+def posted(
+    notification: Notification, links: Links, now: datetime, resend: timedelta
+) -> list[dict[str, Any]]:
     """
     Return the alerts of *notification* as Alertmanager's API takes them.
 
@@ -89,21 +92,21 @@ def posted(notification: Notification, link: str, now: datetime, resend: timedel
             mark not in latest or _began(latest[mark]) < _began(notice)
         ):
             latest[mark] = notice
-    return [_alert(notice, link, now + LIVES * resend) for notice in latest.values()]
+    return [_alert(notice, links, now + LIVES * resend) for notice in latest.values()]
 
 
 def _began(notice: Notice) -> datetime:
     return notice.alert.fired_at or notice.alert.active_since
 
 
-def _alert(notice: Notice, link: str, forgotten: datetime) -> dict[str, Any]:
+def _alert(notice: Notice, links: Links, forgotten: datetime) -> dict[str, Any]:
     alert = notice.alert
     ended = alert.resolved_at if notice.reason is not Reason.TEST else None
     return {
         "labels": dict(alert.labels),
-        "annotations": remarks(notice),
+        "annotations": remarks(notice, links),
         "startsAt": rfc3339(alert.active_since),
         # It refuses an end before the beginning, which a clock that was set back can bring about.
         "endsAt": rfc3339(forgotten if ended is None else max(ended, alert.active_since)),
-        "generatorURL": generator(alert, link),
+        "generatorURL": links.alert(alert.service, alert.labels.fingerprint),
     }

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from watchdog.errors import NotifyError
 from watchdog.fields import Duration, Secret
+from watchdog.links import Links
 from watchdog.notifications import Notification
 from watchdog.notifiers.base import Notifier, Sending, listed, none_took, note_partial
 from watchdog.notifiers.text import headline, text
@@ -59,7 +60,7 @@ class Apprise(Notifier):
 
     async def send(self, notification: Notification, sending: Sending) -> str | None:
         """Send the text to all URLs at once; NotifyError if none of them took it."""
-        said = wording(notification, sending.link, sending.now)
+        said = wording(notification, sending.links, sending.now)
         seconds = self.timeout.total_seconds()
         answers = await asyncio.gather(*(_notify(url, said, seconds) for url in self.url))
         errors = [answer for answer in answers if answer is not None]
@@ -87,12 +88,12 @@ async def _notify(url: SecretStr, said: dict[str, str], seconds: float) -> Notif
     return NotifyError("was not taken (`apprise -vv URL` tells why)", permanent=False)
 
 
-def wording(notification: Notification, link: str, now: datetime) -> dict[str, str]:
+def wording(notification: Notification, links: Links, now: datetime) -> dict[str, str]:
     """Return title, body and type for Apprise."""
     worst = notification.notices[0]
     return {
         "title": quiet(headline(notification, MAX_TITLE)),
-        "body": quiet(text(notification, link, now)),
+        "body": quiet(text(notification, links, now)),
         "notify_type": TYPES[worst.alert.severity] if notification.firing else "success",
         "body_format": "text",
     }

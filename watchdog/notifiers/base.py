@@ -24,6 +24,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from watchdog.errors import NotifyError
 from watchdog.fields import Duration, Secret, SecretUrl
+from watchdog.links import Links
 from watchdog.notifications import Notification
 from watchdog.routing import Habit
 
@@ -91,12 +92,12 @@ class Sending:
     """
     What a notifier is given to send with.
 
-    *link* is the sidecar's own address, *thread* what `send` returned when this receiver was last
+    *links* lead to its pages, *thread* what `send` returned when this receiver was last
     told of an alert of the message, or None.
     """
 
     client: httpx.AsyncClient
-    link: str
+    links: Links
     now: datetime
     thread: str | None = None
 

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from watchdog.errors import NotifyError
 from watchdog.fields import Address, Duration, Secret
+from watchdog.links import Links
 from watchdog.notifications import Notification
 from watchdog.notifiers.base import Notifier, Sending, listed, none_took, note_partial
 from watchdog.notifiers.text import headline, text
@@ -87,7 +88,7 @@ class Email(Notifier):
     async def send(self, notification: Notification, sending: Sending) -> str | None:
         """Hand the mail over and return the thread it is in; NotifyError if no recipient was accepted."""
         mail = compose(
-            notification, sending.link, sending.now, thread=sending.thread, sender=self.from_, to=self.to
+            notification, sending.links, sending.now, thread=sending.thread, sender=self.from_, to=self.to
         )
         seconds = self.timeout.total_seconds()
         try:
@@ -132,7 +133,7 @@ def _is_loopback(host: str) -> bool:
 
 def compose(
     notification: Notification,
-    link: str,
+    links: Links,
     now: datetime,
     *,
     thread: str | None,
@@ -151,7 +152,7 @@ def compose(
         mail["References"] = thread
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
-    mail.set_content(text(notification, link, now), cte="quoted-printable")
+    mail.set_content(text(notification, links, now), cte="quoted-printable")
     return mail
 
 

@@ -12,9 +12,10 @@ from pydantic import Field, PrivateAttr
 from watchdog.alerts import State
 from watchdog.errors import NotifyError
 from watchdog.fields import Secret, SecretUrl
+from watchdog.links import Links
 from watchdog.notifications import Notice, Notification, Reason, one_line
 from watchdog.notifiers.base import HttpNotifier, Sending, encode
-from watchdog.notifiers.text import clip, delay, flat, worded
+from watchdog.notifiers.text import clip, commands, delay, flat, links_of, worded
 from watchdog.routing import Habit
 from watchdog.units import rfc3339
 
@@ -63,7 +64,7 @@ class PagerDuty(HttpNotifier):
             self._progress = Progress(notification.key)
         progress = self._progress
         key = {"routing_key": self.routing_key.get_secret_value()}
-        for event in events(notification, sending.link, sending.now)[progress.done :]:
+        for event in events(notification, sending.links, sending.now)[progress.done :]:
             try:
                 await self.post(self.url.get_secret_value(), sending, encode(key | event))
             except NotifyError as exc:
@@ -77,7 +78,7 @@ class PagerDuty(HttpNotifier):
         return None
 
 
-def events(notification: Notification, link: str, now: datetime) -> list[Event]:
+def events(notification: Notification, links: Links, now: datetime) -> list[Event]:
     """
     Return the events that say what *notification* says, in the order in which it came about.
 
@@ -86,7 +87,7 @@ def events(notification: Notification, link: str, now: datetime) -> list[Event]:
     order = sorted(notification.notices, key=lambda n: n.alert.fired_at or n.alert.active_since)
     late = delay(notification, now)
     merged = notification.merged > 1
-    return [_event(action, n, link, late) for n in order for action in _actions(n, merged=merged)]
+    return [_event(action, n, links, late) for n in order for action in _actions(n, merged=merged)]
 
 
 def _actions(notice: Notice, *, merged: bool) -> Iterator[str]:
@@ -105,19 +106,24 @@ def _actions(notice: Notice, *, merged: bool) -> Iterator[str]:
         yield "resolve"
 
 
-def _event(action: str, notice: Notice, link: str, late: str) -> Event:
+def _event(action: str, notice: Notice, links: Links, late: str) -> Event:
     alert = notice.alert
     event: Event = {"event_action": action, "dedup_key": clip(alert.labels.fingerprint, MAX_WORD)}
     if action != "trigger":
         return event
-    begun = replace(notice, alert=replace(alert, state=State.FIRING, ended="")) if notice.resolved else notice
-    web = alert.runbook.startswith(("http://", "https://"))
+    if notice.resolved:
+        alert = replace(alert, state=State.FIRING, resolved_at=None, ended="")
+        notice = replace(notice, alert=alert)
     event |= {
         "client": CLIENT,
-        "client_url": link,
-        "links": [{"href": alert.runbook, "text": "runbook"}] if web else [],
+        "client_url": links.alert(alert.service, alert.labels.fingerprint),
+        "links": [
+            {"href": url, "text": name}
+            for name, url in links_of(notice, links)
+            if url.startswith(("http://", "https://"))
+        ],
         "payload": {
-            "summary": clip(flat(one_line(begun)), MAX_SUMMARY),
+            "summary": clip(flat(one_line(notice)), MAX_SUMMARY),
             "source": clip(str(alert.signal), MAX_WORD),
             "severity": str(alert.severity),
             "timestamp": rfc3339(alert.active_since),
@@ -138,11 +144,12 @@ def _details(notice: Notice, late: str, most: int) -> dict[str, Any]:
     alert = notice.alert
     evidence = list(alert.evidence.items())[:MAX_DETAILS]
     said = {
-        "figures": _clipped(alert.figures, most),
+        "figures": _clipped(alert.words or alert.figures, most),
         "evidence": {clip(name, MAX_WORD): clip(worded(found), most) for name, found in evidence},
         "cause": clip(notice.cause or "", most),
         "affects": _clipped(notice.affects, most),
         "symptoms": _clipped(notice.symptoms, most),
+        "next": _clipped(commands(notice), most),
         "blind_since": rfc3339(alert.blind_since) if alert.blind_since else "",
         "note": late,
     }

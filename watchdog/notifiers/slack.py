@@ -1,6 +1,9 @@
 """
 `slack`: Block Kit within Slack's limits, one sentence first; untrusted text stays text.
 
+How bad it is is said by a sign and a word, not by a bar of colour: only attachments have bars, which
+Slack calls legacy and folds away when they are long, and no lock screen shows one.
+
 With a bot token an outage stays in one thread: what follows its first message is a reply to it,
 shown in the channel as well unless it merely says that somebody has acknowledged.
 """
@@ -9,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import httpx
@@ -17,21 +20,32 @@ from pydantic import Field, model_validator
 
 from watchdog.errors import NotifyError
 from watchdog.fields import Secret, SecretUrl
-from watchdog.notifications import Notice, Notification, Reason
+from watchdog.links import Links
+from watchdog.notifications import Notice, Notification, Reason, one_line
 from watchdog.notifiers.base import Notifier, Sending, check, encode, retry_after
-from watchdog.notifiers.text import Fact, delay, facts, flat, headline
+from watchdog.notifiers.text import Fact, delay, facts, flat, headline, links_of
 from watchdog.routing import Habit
+from watchdog.rules import Severity
 
 MAX_BLOCKS = 50
 MAX_HEADER = 150
 MAX_SECTION = 3_000
 MAX_TEXT = 300
-MAX_NAME, MAX_SUMMARY, MAX_FACT, MAX_URL = 100, 600, 250, 400
+MAX_NAME, MAX_SUMMARY, MAX_FACT, MAX_URL = 60, 300, 190, 200
 """So much of each that all but figures and evidence always fit into a section."""
 BRIEF = 2
 """So many lines a section has where there is room for no more: the alert, and since when."""
 MORE = "• …"
+SOFT = frozenset({"figure", "evidence"})
+"""The facts that are left out where there is no room for them."""
+TYPED = frozenset({"next", "silence"})
+"""The facts that are commands."""
 CONTROL = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "'"}
+LOOKALIKES = {"*": "∗", "_": "＿", "~": "∼"}
+_OPENS = re.compile(r"(?<![A-Za-z0-9])[*_~](?=\S)")
+"""A sign that would begin bold, italic or struck text."""
+SIGNS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
+ENDED, NO_ALERT = "✅", "💬"
 MAX_JSON = 12_000
 """All blocks together; not documented, but beyond some 13,200 characters Slack says `msg_blocks_too_long`."""
 SHOWN = MAX_BLOCKS - 3
@@ -94,7 +108,7 @@ class Slack(Notifier):
 
     async def send(self, notification: Notification, sending: Sending) -> str | None:
         """Post the message and return its thread, if it can have one; NotifyError if it is not taken."""
-        body = message(notification, sending.link, sending.now)
+        body = message(notification, sending.links, sending.now)
         if self.url is not None:
             response = await self.ask(self.url.get_secret_value(), sending, encode(body))
             check(response, sending.now, _word(response.text))
@@ -148,23 +162,34 @@ def _word(text: str) -> str:
 # ---- the message -------------------------------------------------------------------------------
 
 
-def message(notification: Notification, link: str, now: datetime) -> dict[str, Any]:
+def message(notification: Notification, links: Links, now: datetime) -> dict[str, Any]:
     """Return the message: a line for the phone, then a section an alert."""
-    title = {"type": "plain_text", "text": headline(notification, MAX_HEADER), "emoji": False}
+    notices = notification.notices
+    sign = f"{_sign(notices[0])} "
+    line = headline(notification, MAX_HEADER - len(sign))
+    title = {"type": "plain_text", "text": sign + line, "emoji": False}
     top: list[dict[str, Any]] = [{"type": "header", "text": title}]
     if late := delay(notification, now):
         top.append(_context(late))
-    status = _link(link, "status")
-    longest = _context(f"{len(notification.notices)} more alerts · {status}")
-    sections = _sections(notification.notices[:SHOWN], MAX_JSON - _size([*top, longest]))
-    left_out = len(notification.notices) - len(sections)
-    footer = f"{left_out} more alerts · {status}" if left_out else status
+    everything = _link("everything", links.base)
+    longest = _context(f"{len(notices)} more alerts · {everything}")
+    whole = not line.endswith("…")
+    told = (_lines(n, links, titled=i > 0 or not whole) for i, n in enumerate(notices[:SHOWN]))
+    sections = _sections(told, MAX_JSON - _size([*top, longest]))
+    left_out = len(notices) - len(sections)
+    footer = f"{left_out} more alerts · {everything}" if left_out else everything
     return {
-        "text": escape(headline(notification, MAX_TEXT)),
+        "text": sign + escape(headline(notification, MAX_TEXT)),
         "blocks": [*top, *sections, _context(footer)],
         "unfurl_links": False,
         "unfurl_media": False,
     }
+
+
+def _sign(notice: Notice) -> str:
+    if notice.reason in (Reason.REPORT, Reason.TEST):
+        return NO_ALERT
+    return ENDED if notice.resolved else SIGNS[notice.alert.severity]
 
 
 def reply(notification: Notification, moment: str) -> dict[str, Any]:
@@ -173,11 +198,10 @@ def reply(notification: Notification, moment: str) -> dict[str, Any]:
     return {"thread_ts": moment, "reply_broadcast": not quiet}
 
 
-def _sections(notices: Iterable[Notice], room: int) -> list[dict[str, Any]]:
-    """Return a section for each of the first *notices* for which there is *room*, if need be a brief one."""
+def _sections(told: Iterable[list[str]], room: int) -> list[dict[str, Any]]:
+    """Return a section for each of the first *told* for which there is *room*, if need be a brief one."""
     sections: list[dict[str, Any]] = []
-    for notice in notices:
-        lines = _lines(notice)
+    for lines in told:
         section = _section(lines)
         if _size(section) > room:
             section = _section(lines[:BRIEF])
@@ -196,14 +220,18 @@ def _size(blocks: object) -> int:
     return len(encode(blocks)) + 1
 
 
-def _lines(notice: Notice) -> list[str]:
-    """Return what is said of an alert; of figures and evidence only as much as there is room for."""
-    alert = notice.alert
-    title = f"*{escape(alert.name, MAX_NAME)}* {escape(alert.summary, MAX_SUMMARY)}"
-    found = [(fact.name in ("figure", "evidence"), _line(fact)) for fact in facts(notice)]
-    firm = [title, *(line for soft, line in found if not soft)]
+def _lines(notice: Notice, links: Links, *, titled: bool) -> list[str]:
+    """
+    Return what is said of an alert; of figures and evidence only as much as there is room for.
+
+    It is *titled* with its sentence unless that stands above it already.
+    """
+    title = [f"{_sign(notice)} *{escape(one_line(notice), MAX_SUMMARY)}*"] if titled else []
+    found = [(fact.name in SOFT, _line(fact, notice)) for fact in facts(notice)]
+    found.append((False, " · ".join(_link(name, url) for name, url in links_of(notice, links))))
+    firm = [*title, *(line for soft, line in found if not soft)]
     room = MAX_SECTION - sum(len(line) + 1 for line in firm) - len(MORE)
-    lines = [title]
+    lines = title
     for soft, line in found:
         if not soft:
             lines.append(line)
@@ -213,18 +241,33 @@ def _lines(notice: Notice) -> list[str]:
     return lines
 
 
-def _line(fact: Fact) -> str:
-    if fact.name in ("figure", "evidence"):
+def _line(fact: Fact, notice: Notice) -> str:
+    """Return *fact* as a line; what somebody may want to copy or to compare stands as it is."""
+    if fact.name == "figure":
         return f"• {escape(fact.text, MAX_FACT)}"
-    if fact.name == "runbook":
-        return _link(fact.text, "runbook")
-    name = fact.name if fact.name == "since" else f"{fact.name}:"
-    return f"{name} {escape(fact.text, MAX_FACT)}"
+    if fact.name == "evidence":
+        name, _, said = fact.text.partition(": ")
+        return f"• {escape(name, MAX_NAME)}: {_code(said)}"
+    if fact.name in TYPED:
+        return f"*{fact.name}* {_code(fact.text)}"
+    if fact.name == "since":
+        return f"*since* {_local(notice.alert.active_since)} · {escape(fact.text, MAX_FACT)}"
+    return f"*{fact.name}* {escape(fact.text, MAX_FACT)}"
 
 
-def _link(url: str, word: str) -> str:
+def _code(text: str) -> str:
+    """Return *text* set as it is: in it nothing is bold, and all of it is copied at once."""
+    return f"`{_replaced(flat(text), MAX_FACT) or ' '}`"
+
+
+def _local(at: datetime) -> str:
+    """Return *at* in the time zone of whoever reads it."""
+    return f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{at.astimezone(UTC):%H:%M} UTC>"
+
+
+def _link(word: str, url: str) -> str:
     """Return *url* behind *word*; as a text if it is no web address or too long for a link."""
-    target = escape(url.replace("|", "%7C"))
+    target = _replaced(flat(url).replace("|", "%7C"))
     if url.startswith(("http://", "https://")) and len(target) <= MAX_URL:
         return f"<{target}|{word}>"
     return f"{word}: {escape(url, MAX_FACT)}"
@@ -241,12 +284,17 @@ def _mrkdwn(text: str) -> dict[str, Any]:
 
 def escape(text: str, most: int | None = None) -> str:
     """
-    Return *text* in one line of at most *most* characters, so that it can link and mention nothing.
+    Return *text* in one line of at most *most* characters, so that it links, mentions and formats nothing.
 
     Slack's three control signs are replaced, and backticks, which would take all that follows for
-    code. No replacement is cut in the middle.
+    code; a sign that would make what follows bold or struck gives way to one that looks like it.
+    No replacement is cut in the middle.
     """
-    signs = [CONTROL.get(sign, sign) for sign in flat(text)]
+    return _replaced(_OPENS.sub(lambda sign: LOOKALIKES[sign[0]], flat(text)), most)
+
+
+def _replaced(text: str, most: int | None = None) -> str:
+    signs = [CONTROL.get(sign, sign) for sign in text]
     if most is None or sum(map(len, signs)) <= most:
         return "".join(signs)
     kept: list[str] = []

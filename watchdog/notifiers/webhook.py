@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import Field
 
-from watchdog.alerts import Alert
 from watchdog.fields import Secret
+from watchdog.links import Links
 from watchdog.notifications import Notice, Notification, Reason, when
 from watchdog.notifiers.base import Headers, HttpNotifier, Sending, encode, revealed
+from watchdog.notifiers.text import commands
 
 
 class Webhook(HttpNotifier):
@@ -25,7 +26,7 @@ class Webhook(HttpNotifier):
 
     async def send(self, notification: Notification, sending: Sending) -> str | None:
         """Post the payload; NotifyError if it is not taken."""
-        body = encode(payload(notification, sending.link))
+        body = encode(payload(notification, sending.links))
         headers = {**revealed(self.headers), "Idempotency-Key": notification.key}
         if self.secret is not None:
             headers |= signature(body, self.secret.get_secret_value(), sending.now)
@@ -33,9 +34,9 @@ class Webhook(HttpNotifier):
         return None
 
 
-def payload(notification: Notification, link: str) -> dict[str, Any]:
+def payload(notification: Notification, links: Links) -> dict[str, Any]:
     """Return what Alertmanager would post for the same alerts (its webhook data, version 4)."""
-    alerts = [_alert(notice, link) for notice in notification.notices]
+    alerts = [_alert(notice, links) for notice in notification.notices]
     return {
         "version": "4",
         "groupKey": f"{{}}:{notification.group!r}",
@@ -45,12 +46,12 @@ def payload(notification: Notification, link: str) -> dict[str, Any]:
         "groupLabels": dict(notification.group),
         "commonLabels": _common([alert["labels"] for alert in alerts]),
         "commonAnnotations": _common([alert["annotations"] for alert in alerts]),
-        "externalURL": link,
+        "externalURL": links.base,
         "alerts": alerts,
     }
 
 
-def _alert(notice: Notice, link: str) -> dict[str, Any]:
+def _alert(notice: Notice, links: Links) -> dict[str, Any]:
     alert = notice.alert
     news = {"reason": str(notice.reason)} if notice.reason else {}
     if notice.reason is Reason.FLAPPING:
@@ -58,26 +59,24 @@ def _alert(notice: Notice, link: str) -> dict[str, Any]:
     return {
         "status": "resolved" if notice.resolved else "firing",
         "labels": dict(alert.labels),
-        "annotations": remarks(notice) | news,
+        "annotations": remarks(notice, links) | news,
         "startsAt": when(alert.active_since),
         "endsAt": when(alert.resolved_at),
-        "generatorURL": generator(alert, link),
+        "generatorURL": links.alert(alert.service, alert.labels.fingerprint),
         "fingerprint": alert.labels.fingerprint,
     }
 
 
-def generator(alert: Alert, link: str) -> str:
-    """Return the address at which the sidecar shows *alert*."""
-    return f"{link}/api/v1/alerts?fingerprint={alert.labels.fingerprint}"
-
-
-def remarks(notice: Notice) -> dict[str, str]:
+def remarks(notice: Notice, links: Links) -> dict[str, str]:
     """Return what is said of an alert besides its labels, all as text."""
     alert = notice.alert
     said = {
         "summary": alert.summary,
-        "description": "; ".join(alert.figures),
+        "description": description(notice),
+        "next": "; ".join(commands(notice)),
         "runbook_url": alert.runbook,
+        "status_url": links.alert(alert.service, alert.labels.fingerprint),
+        "dashboard_url": links.dashboard(alert.service),
         "cause": notice.cause or "",
         "affects": ", ".join(notice.affects),
         "also_affected": ", ".join(notice.symptoms),
@@ -86,9 +85,17 @@ def remarks(notice: Notice) -> dict[str, str]:
         else "",
         "blind_since": when(alert.blind_since) if alert.blind_since else "",
         "acknowledged_by": notice.ack.by if notice.ack else "",
-        "ended_because": alert.ended,
+        "ended_because": alert.ended or (alert.ended_by if notice.resolved else ""),
     }
     return {name: text for name, text in said.items() if text}
+
+
+def description(notice: Notice) -> str:
+    """Return the figures as sentences, then whom it affects and why; no age, which `startsAt` tells."""
+    said = [*(notice.alert.words or notice.alert.figures)]
+    said += [f"because of {notice.cause}"] if notice.cause else []
+    said += [f"affects {', '.join(notice.affects)}"] if notice.affects else []
+    return " ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in said)
 
 
 def _common(mappings: Sequence[dict[str, str]]) -> dict[str, str]:
