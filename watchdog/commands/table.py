@@ -33,7 +33,7 @@ TABLE: Mapping[str, Entry] = {
     ),
     "audit": Entry(
         "commands.auditing:audit_command",
-        "Look once and say how every service stands.",
+        "Look once and say how every service stands: what is wrong and why first, each service in one line.",
         "audit --rules rules.yaml --format nagios",
     ),
     "check": Entry(
@@ -46,6 +46,11 @@ TABLE: Mapping[str, Entry] = {
         "Run server, pipeline and sidecar, break something, and report what was detected.",
         "demo --fault W01 --for 90s",
     ),
+    "top": Entry(
+        "commands.top:top_command",
+        "Show live what the running sidecar sees: does it work, since when not, why; `?` tells the keys.",
+        "top --every 5s",
+    ),
     "alerts": Entry(
         "commands.alerts:alerts_command",
         "Show the alerts of the running sidecar, and who was told of them.",
@@ -55,6 +60,16 @@ TABLE: Mapping[str, Entry] = {
         "commands.alerts:explain_command",
         "Tell all that is known of an alert: figures, evidence, cause, who was told and what became of that.",
         "explain NoExecutions --service execution",
+    ),
+    "runbook": Entry(
+        "commands.runbook:runbook_command",
+        "Print what an alert means, how to confirm, what it usually was, how to fix and how to silence it.",
+        "runbook NoExecutions",
+    ),
+    "export": Entry(
+        "commands.exporting:export_app",
+        "The rules in force for other programs: `prometheus`, `alertmanager`, `grafana`; or the `schema`.",
+        "export prometheus --out /etc/prometheus/rules",
     ),
     "ack": Entry(
         "commands.alerts:ack_command",
