@@ -23,6 +23,7 @@ from watchdog.conditions import DEFAULT_WINDOW, Term
 from watchdog.history import History
 from watchdog.journal import OUTCOMES
 from watchdog.model import AtLeast, Counted, Held, Kind, Labels, Reading, SignalKey, Since
+from watchdog.naming import metric_name
 from watchdog.notifications import Reason
 from watchdog.report import Reports, Snapshot, Status
 from watchdog.sidecar import SELF_TESTED, Sidecar
@@ -32,7 +33,7 @@ from watchdog.web.app import build_app
 from watchdog.web.compat import NAMES
 from watchdog.web.exposition import LINES
 from watchdog.web.guard import access_to
-from watchdog.web.measures import metric_name, signal_pieces
+from watchdog.web.measures import signal_pieces
 from watchdog.web.metrics import pieces, render
 from watchdog.web.server import WebServer, bind
 
@@ -185,6 +186,8 @@ watchdog_signal_known{service="shop",signal="health",url="http://shop"} 1.0
 watchdog_signal_known{key="k",service="shop",signal="heartbeat"} 0.0
 watchdog_signal_known{path="shop.log",service="shop",signal="log"} 1.0
 watchdog_signal_known{key="f",service="shop",signal="flag"} 0.0
+# TYPE watchdog_signal_away gauge
+watchdog_signal_away{key="f",service="shop",signal="flag"} 1.0
 # TYPE watchdog_stream_length gauge
 watchdog_stream_length{service="shop",stream="a \"b\" \\c\nd {0} %s"} 3.0
 # TYPE watchdog_stream_age_seconds gauge

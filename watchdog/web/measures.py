@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from watchdog.conditions import DEFAULT_WINDOW, find_measure
 from watchdog.model import AtLeast, Held, Kind, Measure, Reading, SignalKey, as_of
+from watchdog.naming import AWAY_NAME, KNOWN_NAME, metric_name, part_label, series_name, word_label
 from watchdog.report import SignalReport, Snapshot
 from watchdog.rules import KNOWN
 from watchdog.signals import SIGNALS
-from watchdog.units import Unit, write_duration
+from watchdog.units import write_duration
 from watchdog.web.exposition import (
     SIGNALS_AT_ONCE,
     Numbers,
@@ -26,18 +27,6 @@ from watchdog.web.exposition import (
     written,
 )
 
-KNOWN_NAME = "watchdog_signal_known"
-SUFFIX = {Unit.SECONDS: "_seconds", Unit.BYTES: "_bytes"}
-OWN_KIND = "watchdog"
-"""The signal that is the sidecar itself; its name would stand twice in its measures' names."""
-FAMILY_LABEL = {
-    "matches": "pattern",
-    "body": "field",
-    "constant_share": "field",
-    "share": "decision",
-    "perf": "label",
-}
-"""Under which label the variable part of ``matches.<name>`` and its like is exported."""
 IN_WINDOW = f"[{write_duration(DEFAULT_WINDOW)}]"
 """How the name of a ratio over the default window ends."""
 SHARING = frozenset(
@@ -46,17 +35,9 @@ SHARING = frozenset(
     if any(measure.kind in (Kind.RATIO, Kind.SHARE) for measure in signal.MEASURES.values())
 )
 """The signals that have ratios over the default window."""
-
-
-def metric_name(kind: str, measure: str, found: Measure) -> str:
-    """Return the name under which *measure* of a signal is exported (SPEC §6), without ``_total``."""
-    family = measure.partition(".")[0]
-    if found.kind is Kind.COUNTER and family == "total":
-        return f"watchdog_{kind}"  # its own name is the suffix: watchdog_executions_total
-    if kind == OWN_KIND:
-        kind, family = "self", family.removeprefix("self_")
-    suffix = SUFFIX.get(found.unit, "")
-    return f"watchdog_{kind}_{family}" + ("" if family.endswith("_ratio") else suffix)
+TYPES = {Kind.COUNTER: "counter"}
+"""What Prometheus calls measures of a kind, where it is not a gauge."""
+AWAY = "1 while the whole source is away from which the signal is read"
 
 
 def signal_pieces(snapshot: Snapshot) -> Iterator[str]:
@@ -66,6 +47,7 @@ def signal_pieces(snapshot: Snapshot) -> Iterator[str]:
     yield from in_pieces(
         (gathered.take(key, report) for key, report in snapshot.signals.items()), SIGNALS_AT_ONCE
     )
+    yield from gathered.away_pieces()
     for family in gathered.families():
         yield from family.pieces()
 
@@ -77,6 +59,7 @@ class _Gathered:
         self._gauges = _Families(frozenset({Kind.VALUE, Kind.WORD, Kind.RATIO, Kind.SHARE}), now)
         self._counters = _Families(frozenset({Kind.COUNTER}), now)
         self._frames: dict[tuple[str, ...], tuple[Callable[..., str], Callable[..., str]]] = {}
+        self._away: list[str] = []
 
     def take(self, key: SignalKey, report: SignalReport) -> str:
         """Take in what is known of one signal, and return the line that says whether all is."""
@@ -99,7 +82,15 @@ class _Gathered:
                     n.removesuffix(IN_WINDOW): v for n, v in report.figures.items() if n.endswith(IN_WINDOW)
                 }
                 self._gauges.put(kind, who, shares)
-        return f"{frame_of_known(*texts)}{float(_known(reading, values))}\n"
+        known = frame_of_known(*texts)
+        if reading.down is not None:
+            self._away.append(f"{AWAY_NAME}{known.removeprefix(KNOWN_NAME)}1.0\n")
+        return f"{known}{float(_known(reading, values))}\n"
+
+    def away_pieces(self) -> Iterator[str]:
+        """Yield which signals are unknown only because their whole source is; most often none."""
+        yield head(AWAY_NAME, "gauge", AWAY)
+        yield from in_pieces(self._away)
 
     def families(self) -> Iterator[Numbers | Words]:
         """Yield the families of all that was taken in."""
@@ -146,8 +137,8 @@ class _Families:
             if measure is None or measure.kind not in self._kinds:
                 rows.columns.append(None)
                 continue
-            family, dot, part = name.partition(".")
-            told = f",{labels([(FAMILY_LABEL.get(family, 'part'), escape(part))])}" if dot else ""
+            part = part_label(name)
+            told = f",{labels([(part[0], escape(part[1]))])}" if part else ""
             rows.columns.append(self._family(kind, name, measure).column(rows.who, told))
         return rows
 
@@ -155,11 +146,9 @@ class _Families:
         metric = metric_name(kind, name, measure)
         if metric not in self.found:
             self.found[metric] = (
-                Words(metric, measure.help, metric.rpartition("_")[2], measure.words)
+                Words(metric, measure.help, word_label(metric), measure.words)
                 if measure.kind is Kind.WORD
-                else Numbers(f"{metric}_total", "counter", measure.help)
-                if measure.kind is Kind.COUNTER
-                else Numbers(metric, "gauge", measure.help)
+                else Numbers(series_name(kind, name, measure), TYPES.get(measure.kind, "gauge"), measure.help)
             )
         return self.found[metric]
 

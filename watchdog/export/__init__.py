@@ -1,0 +1,1 @@
+"""What the rules in force are for other programs: Prometheus, Alertmanager, Grafana."""
