@@ -11,7 +11,7 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # A process that finds no compiled modules compiles them at every start, and the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench lock system clean
+.PHONY: demo test check bench dashboards lock system clean
 
 demo: $(READY)
 	$(BIN)/watchdog demo --fault $(FAULT) --for $(FOR)
@@ -29,6 +29,12 @@ bench: $(READY)
 	$(BIN)/python -m bench.poll
 	$(BIN)/python -m bench.logs
 	$(BIN)/python -m bench.notify
+
+# What Grafana and Prometheus are given, made anew from rules.yaml; the tests hold the files to it.
+dashboards: $(READY)
+	$(BIN)/watchdog export grafana --out grafana/dashboards
+	$(BIN)/watchdog export prometheus --out prometheus/rules
+	$(BIN)/watchdog export prometheus --tests --out prometheus/tests
 
 # What the tests need beside Python: real servers and a compiler. As root they are installed.
 system:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from watchdog.config import parse
 from watchdog.sidecar import Sidecar
 from watchdog.web.metrics import render
 
-from .conftest import PROMETHEUS, Bench, alerting_rules, dashboard, metrics_in, queries, run
+from .conftest import PROMETHEUS, Bench, alerting_rules, dashboards, metrics_in, queries, run
 
 FILES = {
     "config": ("promtool", "check", "config", PROMETHEUS / "prometheus.yml"),
@@ -38,7 +39,7 @@ def test_each_alert_says_what_a_person_needs() -> None:
         assert "for" in rule, name
         assert annotations["summary"], name
         assert annotations["description"], name
-        assert annotations["runbook_url"].endswith(f"/docs/runbooks.md#{name.lower()}"), name
+        assert annotations["runbook_url"].endswith(f"/docs/runbooks/{name}.md"), name
 
 
 def test_each_alert_is_tested_to_come_and_to_stay_away() -> None:
@@ -50,21 +51,33 @@ def test_each_alert_is_tested_to_come_and_to_stay_away() -> None:
         assert f"alertname: {name}\n" in tests, f"{name} is not tested to fire"
 
 
+RARE = {"watchdog_self_set_aside_seconds", "watchdog_consumes_time_to_loss_seconds"}
+"""Only there after the state file was broken, and while a group is about to lose entries."""
+
+
 @pytest.fixture
 async def exposition(bench: Bench) -> AsyncIterator[bytes]:
     """What a sidecar exports after a look at everything there is to look at."""
+    bench.client.set("stop", "1")
+    await bench.sidecar.fleet.discover(utc_now())
     await bench.sidecar.tick(utc_now())
+    while len(bench.sidecar.history.latest) < len(bench.sidecar.fleet.figures):  # some are slow to look at
+        await asyncio.sleep(0.1)
+        await bench.sidecar.tick(utc_now())
     yield render(bench.sidecar)
     await bench.sidecar.fleet.close()
 
 
 async def test_every_metric_that_is_asked_for_exists(exposition: bytes) -> None:
     """No rule, panel or variable asks for a metric that nobody exports: that one could never fire."""
-    variables = "\n".join(str(var.get("definition", "")) for var in dashboard()["templating"]["list"])
-    asked = "\n".join([*(r["expr"] for r in alerting_rules()), *(q.expr for q in queries()), variables])
+    boards = dashboards().values()
+    variables = [str(var.get("definition", "")) for board in boards for var in board["templating"]["list"]]
+    asked = "\n".join(
+        [*(r["expr"] for r in alerting_rules()), *(q.expr for q in queries(boards)), *variables]
+    )
     lines = exposition.decode().splitlines()
     exported = {line.partition("{")[0].partition(" ")[0] for line in lines if not line.startswith("#")}
-    assert metrics_in(asked) - exported == set()
+    assert metrics_in(asked) - exported - RARE == set()
 
 
 async def test_promtool_finds_nothing_to_say_about_the_metrics(exposition: bytes) -> None:
