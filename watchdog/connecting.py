@@ -18,7 +18,7 @@ from typing import Any
 
 from watchdog.config import Config, SignalSpec
 from watchdog.errors import CollectError, SourceDownError
-from watchdog.fleet import Fleet
+from watchdog.fleet import Fleet, server_named
 from watchdog.logs.seen import describe_log
 from watchdog.model import Reading, SignalKey
 from watchdog.presence import Finding, Keyspace, Outcome, Wanted, each, judge, named, near, wanted_keys
@@ -28,6 +28,7 @@ from watchdog.signals.base import Command, LocalSignal, RedisSignal, Refused, Re
 from watchdog.signals.nodes import Away
 from watchdog.threads import in_thread
 from watchdog.units import show_duration
+from watchdog.waiting import Told, telling
 from watchdog.wire import Batch, Wire
 
 PATIENCE = 20.0
@@ -40,17 +41,23 @@ NOT_THERE = (404.0, 410.0)
 LISTING = ("systemctl", "list-unit-files", "--plain", "--no-legend", "--no-pager")
 
 
-async def connect(config: Config, now: datetime, patience: float = PATIENCE) -> list[Finding]:
+async def connect(
+    config: Config, now: datetime, patience: float = PATIENCE, told: Told | None = None
+) -> list[Finding]:
     """
     Return what is found of every signal of *config*, in the file's order.
 
-    Whatever gives no answer within *patience* seconds is unsure. Nothing is written or left behind.
+    Whatever gives no answer within *patience* seconds is unsure; *told* hears what has not answered
+    yet. Nothing is written or left behind.
     """
     fleet = Fleet(config)
     try:
         tasks = [_task(_discovered(fleet, now)), *(_task(_server(fleet, name)) for name in fleet.readers)]
         local = {spec.key: _task(_beside(spec, now)) for spec in config.signals if spec.key.kind in LOOKS}
-        await asyncio.wait([*tasks, *local.values()], timeout=patience)
+        asked = dict(zip(("discovery", *map(server_named, fleet.readers)), tasks, strict=True))
+        asked |= {f"{key.kind} of {key.service}": task for key, task in local.items()}
+        async with telling(lambda: [name for name, task in asked.items() if not task.done()], told):
+            await asyncio.wait([*tasks, *local.values()], timeout=patience)
         found = {f.key: f for task in tasks if task.done() for f in task.result()}
         found |= {key: _told(key, task) for key, task in local.items() if task.done()}
     finally:
@@ -58,8 +65,8 @@ async def connect(config: Config, now: datetime, patience: float = PATIENCE) -> 
             task.cancel()
         await fleet.close()
     late = f"no answer within {show_duration(patience)}"
-    asked = [s.key for s in config.signals if _is_in_redis(s) or s.key.kind in {*LOOKS, "discovery"}]
-    return [found.get(key) or Finding(key, Outcome.UNSURE, late) for key in asked]
+    wanted = [s.key for s in config.signals if _is_in_redis(s) or s.key.kind in {*LOOKS, "discovery"}]
+    return [found.get(key) or Finding(key, Outcome.UNSURE, late) for key in wanted]
 
 
 def _told(key: SignalKey, task: asyncio.Task[Finding]) -> Finding:

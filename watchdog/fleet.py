@@ -43,7 +43,7 @@ class Fleet:
         self.specs: dict[SignalKey, SignalSpec] = {}
         self.scouts = [Scout(plan, config) for plan in config.discover]
         self._redis = {
-            name: Source(_named(name), [], r.look, down, r.rest) for name, r in self.readers.items()
+            name: Source(server_named(name), [], r.look, down, r.rest) for name, r in self.readers.items()
         }
         self._add(config.signals)
         share_out([signal for signal in self.signals.values() if isinstance(signal, Stream)])
@@ -150,5 +150,6 @@ class Fleet:
             await reader.close()
 
 
-def _named(server: str) -> str:
+def server_named(server: str) -> str:
+    """Return how the *server* of this name is called where it is spoken of."""
     return f"redis {server}".rstrip()

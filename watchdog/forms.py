@@ -11,19 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from watchdog.conditions import find_measure, show_value
-from watchdog.model import Kind, Measure, Value
+from watchdog.columns import STYLES
+from watchdog.gauges import shown_values as told_values
+from watchdog.gauges import signal_name as told_name
 from watchdog.notifications import Notice
-from watchdog.report import SignalReport, Snapshot, Status, snapshot_json, to_json
-from watchdog.signals import SIGNALS
-from watchdog.units import Unit, plain, show_duration
-
-STYLES = {
-    Status.OK: "green",
-    Status.WARNING: "yellow",
-    Status.CRITICAL: "bold red",
-    Status.UNKNOWN: "magenta",
-}
+from watchdog.report import SignalReport, Snapshot, Status, signal_json, snapshot_json, to_json
+from watchdog.units import plain, show_duration
 
 
 def as_json(found: Snapshot) -> str:
@@ -160,8 +153,7 @@ def headline(found: Snapshot) -> str:
 
 def signal_name(report: SignalReport) -> str:
     """Return the signal with what tells it from others, shortened to the last part of its keys."""
-    key = report.reading.signal
-    return plain(" ".join([key.kind, *key.labels.values()]))
+    return plain(told_name(signal_json(report)))
 
 
 def trouble_of(report: SignalReport) -> str:
@@ -173,18 +165,7 @@ def trouble_of(report: SignalReport) -> str:
 
 def shown_values(report: SignalReport) -> str:
     """Return the values a person wants to see, in one line."""
-    reading = report.reading
-    if reading.trouble is not None:
-        return plain(reading.trouble)
-    measures = SIGNALS[reading.signal.kind].MEASURES
-    shown = {**report.values, **report.figures}
-    return plain(", ".join(f"{name} {_show(name, found, measures)}" for name, found in shown.items()))
-
-
-def _show(name: str, found: Value, measures: Mapping[str, Measure]) -> str:
-    plain_name = name.partition("[")[0]
-    measure = find_measure(plain_name, measures)
-    return show_value(found, measure.unit if measure and measure.kind is not Kind.WORD else Unit.NUMBER)
+    return plain(told_values(signal_json(report)))
 
 
 FORMS: Mapping[str, Callable[[Snapshot], str]] = {

@@ -93,6 +93,11 @@ class Source:
         self.task = asyncio.create_task(self._look(now), name=f"look {self.name}")
         return True
 
+    @property
+    def is_out(self) -> bool:
+        """Say whether a look is on that has not ended."""
+        return self.task is not None and not self.task.done()
+
     def why_unseen(self, now: datetime, allowed: timedelta) -> str | None:
         """
         Say why this is not looked at as it should be, at most *allowed* after it is due; or None.

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +12,14 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 import redis
+from rich.text import Text
 from typer.main import get_command
 
+from tests.drawn import ids, rows
 from tests.process.conftest import typed, watchdog
 from watchdog.cli import app
 from watchdog.demo.server import EmbeddedServer, start_server
+from watchdog.printing import printed
 
 RESULT: dict[Any, Any] = {
     "payload": '{"symbol":"BTCUSDT","status":"filled","entry_price":71208.9,"position_size_usd":50.0}'
@@ -100,19 +98,24 @@ def test_the_outage_is_critical_at_the_first_look(
     assert 7200 <= told["value"] <= 7300
     assert (
         told["summary"]
-        == "execution has not succeeded for 2h although 1 entries were offered in the last hour"
+        == "execution has not succeeded for 2h although work was offered 1 times in the last hour"
     )
     assert alerts["OneReason"]["summary"].endswith("for one reason: kill_switch_active")
     assert not list(tmp_path.glob("*.db*"))
 
 
 def test_every_form_tells_the_same(server: EmbeddedServer, client: redis.Redis, tmp_path: Path) -> None:
-    """A table for people, a line for Nagios, cases for CI, a table for a merge request."""
+    """A glance or a table for people, a line for Nagios, cases for CI, a table for a merge request."""
     dead(client)
     rules = str(write(tmp_path / "r", server.url, EXECUTION))
-    table = typed("audit", "--rules", rules)
-    assert table.status == 2
-    assert "\x1b" not in table.out
+    short = typed("audit", "--rules", rules)
+    assert (short.status, "\x1b" in short.out) == (2, False)
+    first, *middle, last = short.out.splitlines()
+    assert first.startswith("✖ NOT WORKING for 2h: execution has not succeeded for 2h")
+    assert (first, middle[0], middle[-1]) == (last, "", "1 service: 1 critical")
+    assert "  next      watchdog runbook NoExecutions" in middle
+    table = typed("audit", "--rules", rules, "-v")
+    assert (table.status, "\x1b" in table.out) == (2, False)
     assert "CRITICAL NoExecutions (firing): execution has not succeeded for 2h" in table.out
     assert table.out.rstrip().splitlines()[-1] == "critical: 1 critical (execution), 0 ok"
     nagios = typed("audit", "--rules", rules, "--format", "nagios")
@@ -129,34 +132,26 @@ def test_every_form_tells_the_same(server: EmbeddedServer, client: redis.Redis, 
     assert "| NoExecutions | execution | firing |" in markdown
 
 
-def test_colours_only_on_a_terminal(server: EmbeddedServer, client: redis.Redis, tmp_path: Path) -> None:
-    """What is piped is plain; what is looked at is not."""
-    healthy(client)
-    rules = str(write(tmp_path / "r", server.url, EXECUTION))
-    parent, child = pty.openpty()
-    shown: list[bytes] = []
+COLOURS = """
+  environment              | width | coloured
+  -                        | 100   | no
+  FORCE_COLOR=1            | 100   | yes
+  FORCE_COLOR=1 NO_COLOR=1 | 100   | no
+  COLUMNS=60               | 60    | no
+"""
 
-    def read() -> None:
-        while True:
-            try:
-                part = os.read(parent, 65536)
-            except OSError:
-                return
-            shown.append(part)
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    environment = {**os.environ, "TERM": "xterm-256color"}
-    subprocess.run(
-        [sys.executable, "-m", "watchdog", "audit", "--rules", rules],
-        stdout=child,
-        env=environment,
-        check=True,
-    )
-    os.close(child)
-    reader.join()
-    os.close(parent)
-    assert b"\x1b[32m" in b"".join(shown)
+@pytest.mark.parametrize(("environment", "width", "coloured"), rows(COLOURS), ids=ids(COLOURS))
+def test_what_is_piped_is_plain_unless_asked_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: str, width: str, coloured: str
+) -> None:
+    """A file gets neither colours nor the width of whoever happens to look."""
+    for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for given in environment.removeprefix("-").split():
+        monkeypatch.setenv(*given.split("="))
+    lines = printed(lambda wide: [Text("x" * wide, style="red")]).splitlines()
+    assert lines == [f"\x1b[31m{'x' * int(width)}\x1b[0m" if coloured == "yes" else "x" * int(width)]
 
 
 LOG = "  a:\n    log: {path: %s}\n"

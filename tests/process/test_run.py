@@ -158,9 +158,9 @@ def test_an_alert_and_its_end_arrive_at_the_receivers(
     hooks = [body for path, body in bodies if path == "/hook"]
     slacks = [body for path, body in bodies if path == "/slack"]
     assert [body["status"] for body in hooks] == ["firing", "resolved"]
-    assert [body["text"].split(":")[0] for body in slacks] == [
-        "CRITICAL HeartbeatMissing",
-        "RESOLVED HeartbeatMissing",
+    assert [body["text"].split(":")[0].partition(" after ")[0] for body in slacks] == [
+        "🔴 CRITICAL",
+        "✅ RESOLVED",
     ]
 
 

@@ -16,6 +16,7 @@ from watchdog.config import Config, load
 from watchdog.connecting import connect
 from watchdog.errors import ConfigError
 from watchdog.presence import Finding, Outcome
+from watchdog.progress import progress
 from watchdog.rules import Watch
 from watchdog.terminal import DEFAULT_RULES, RulesOption, quiet_logs
 from watchdog.units import plain, write_duration
@@ -77,7 +78,8 @@ def in_force(watch: Watch) -> str:
 def check_by_connecting(rules: Path, config: Config, form: Form) -> int:
     """Look once whether everything *config* names is there, print it, and return the exit status."""
     quiet_logs()
-    found = asyncio.run(connect(config, utc_now()))
+    with progress(f"asking for {len(config.signals)} signals") as steps:
+        found = asyncio.run(connect(config, utc_now(), told=steps.wait_for))
     typer.echo(as_json(found) if form is Form.JSON else as_lines(rules, found))
     return STATUS[worst(found)]
 

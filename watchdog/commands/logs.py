@@ -7,7 +7,6 @@ import gzip
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from itertools import islice
@@ -15,8 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, cast
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from watchdog.commands.common import USAGE, Form, FormOption
 from watchdog.conditions import suggest
@@ -27,13 +24,13 @@ from watchdog.logs.encoding import encoding_of
 from watchdog.logs.formats import FORMATS
 from watchdog.logs.levels import Level
 from watchdog.logs.survey import Survey, chunks_of, each, survey
+from watchdog.progress import progress
 from watchdog.signals.log import LogConfig
 from watchdog.terminal import fail
 from watchdog.units import Unit, plain, show_number
 
 SHOWN = 10
 STDIN = "-"
-_PATIENCE = 1.0  # seconds before progress is shown
 _GZIP = b"\x1f\x8b"
 
 
@@ -119,14 +116,11 @@ def opened(name: str) -> Iterator[Iterator[bytes]]:
 @contextlib.contextmanager
 def watched(name: str, raw: BinaryIO, size: int, chunks: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
     """Give *chunks*, and show on a terminal how far reading *raw* has come once that takes a while."""
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(plain(Path(name).name), total=size, visible=False)
-        began = time.monotonic()
+    with progress(Path(name).name, size, of_bytes=True) as steps:
 
         def told() -> Iterator[bytes]:
             for chunk in chunks:
-                if time.monotonic() - began > _PATIENCE:
-                    progress.update(task, completed=raw.tell(), visible=True)
+                steps.reach(raw.tell())
                 yield chunk
 
         yield told()

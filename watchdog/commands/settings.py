@@ -18,6 +18,7 @@ from watchdog.clock import utc_now
 from watchdog.commands.common import USAGE, Form, FormOption
 from watchdog.config import load
 from watchdog.errors import CollectError, ConfigError
+from watchdog.progress import progress
 from watchdog.settings.files import Shelf, handed, merged, usable
 from watchdog.settings.requirements import Found
 from watchdog.settings.secrecy import accept, mask
@@ -51,11 +52,13 @@ def check_command(
     """
     configs = configs_of(rules or DEFAULT_RULES, wanted=rules is not None)
     shelf, found, unusable = Shelf(), [], []
-    for path in files:
-        try:
-            found.append(shelf.read(str(path)))
-        except CollectError as exc:
-            unusable.append(str(exc))
+    with progress("checking", len(files)) as steps:
+        for number, path in enumerate(files):
+            steps.reach(number, f"checking {path}")
+            try:
+                found.append(shelf.read(str(path)))
+            except CollectError as exc:
+                unusable.append(str(exc))
     flaws = [flaw for file in found for flaw in flaws_of(file)]
     flaws += Checker(configs, [file for file in found if file.text.refused is None], shelf).violations(
         utc_now().date()

@@ -22,6 +22,7 @@ from watchdog.demo.server import ServerError
 from watchdog.demo.supervisor import SupervisorError
 from watchdog.errors import WatchdogError
 from watchdog.pipeline import PORTS
+from watchdog.progress import progress
 from watchdog.terminal import fail, structured_logs
 from watchdog.units import parse_duration, plain
 
@@ -69,12 +70,20 @@ def demo_command(
     structured_logs("error")
     began = utc_now()
 
-    def say(text: str) -> None:
-        if form is DemoFormat.TEXT:
-            typer.echo(f"{(utc_now() - began).total_seconds():6.1f}s  {plain(text)}")
+    def line(text: str) -> str:
+        return f"{(utc_now() - began).total_seconds():6.1f}s  {plain(text)}"
 
     try:
-        report = asyncio.run(until_stopped(run_demo(chosen, span, port, say)))
+        with progress("starting server, pipeline and sidecar") as steps:
+
+            def say(text: str) -> None:
+                if form is DemoFormat.TEXT:
+                    steps.reach(0, "running (Ctrl-C ends it)")
+                    steps.echo(line(text))
+                else:
+                    steps.reach(0, text)
+
+            report = asyncio.run(until_stopped(run_demo(chosen, span, port, say)))
     except (WatchdogError, ServerError, SupervisorError) as exc:
         raise fail(str(exc), 1) from exc
     if report is None:
@@ -82,7 +91,7 @@ def demo_command(
     if form is DemoFormat.JSON:
         typer.echo(json.dumps(report))
     else:
-        say(demo_verdict(report))
+        typer.echo(line(demo_verdict(report)))
     raise typer.Exit(0 if report["ok"] else 1)
 
 
