@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import os
 import re
@@ -16,6 +18,7 @@ LOCAL = "local"
 SHORTEST_TOKEN = 16
 NAMELESS = "api"
 _BEARER = re.compile(rb"bearer +(\S.*?) *", re.IGNORECASE)
+_BASIC = re.compile(rb"basic +([A-Za-z0-9+/=]+) *", re.IGNORECASE)
 
 
 def token_file(state: str) -> Path:
@@ -72,7 +75,20 @@ def whose(authorization: Sequence[bytes], tokens: Mapping[str, str]) -> str | No
     Every token is compared in full, so that the time it takes does not tell how much was right.
     """
     match = _BEARER.fullmatch(authorization[0]) if len(authorization) == 1 else None
-    given = match[1] if match else b""
+    return _holder(match[1] if match else b"", tokens)
+
+
+def whose_password(authorization: Sequence[bytes], tokens: Mapping[str, str]) -> str | None:
+    """Return who has the token that was given as a password (``Basic``, as browsers do); None if nobody."""
+    match = _BASIC.fullmatch(authorization[0]) if len(authorization) == 1 else None
+    try:
+        given = base64.b64decode(match[1], validate=True) if match else b""
+    except binascii.Error:
+        return None
+    return _holder(given.partition(b":")[2], tokens)
+
+
+def _holder(given: bytes, tokens: Mapping[str, str]) -> str | None:
     found = None
     for token, name in tokens.items():
         if hmac.compare_digest(given, token.encode()):

@@ -92,6 +92,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         (tmp_path / f"{name}.log").touch()
     config, clock = config_in(tmp_path), Hands()
     sidecar = Sidecar(config, clock.now, StateFile(str(tmp_path / "state"), clock.now))
+    sidecar._patience = 30.0  # on a busy machine a first look may take longer than half an interval
     yield Desk(sidecar, clock, tmp_path)
     await sidecar.stop()
 

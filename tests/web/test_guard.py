@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 from tests.drawn import ids, rows
 from tests.web.conftest import TOKEN, Ask, Desk, config_in
 from watchdog.web.guard import Access, Asked, access_to, admit, is_loopback
+from watchdog.web.pages.rendering import POLICY
 
 LINK = "link: https://watchdog.example/ops/"
 ASKED = {
@@ -43,6 +45,9 @@ ADMITTED = """
   0.0.0.0   | 192.0.2.7        | evil.example          | -                 | 401 | 401  | little | little  | little | 401
   0.0.0.0   | 192.0.2.7        | 192.0.2.1             | wrong             | 401 | 401  | little | little  | little | 401
   0.0.0.0   | 192.0.2.7        | 192.0.2.1             | token             | all | all  | all    | all     | all   | all
+  0.0.0.0   | 192.0.2.7        | 192.0.2.1             | password          | all | all  | all    | all     | all   | 401
+  0.0.0.0   | 192.0.2.7        | 192.0.2.1             | wrong password    | 401 | 401  | little | little  | little | 401
+  127.0.0.1 | 127.0.0.1        | 127.0.0.1             | password          | all | all  | all    | all     | all   | 401
   192.0.2.1 | 192.0.2.1        | 192.0.2.1             | -                 | 401 | 401  | little | little  | little | 401
 """
 
@@ -52,6 +57,9 @@ def said(access: Access, what: str, peer: str, host: str, more: str) -> str:
     headers = {} if host == "-" else {"host": host}
     if more in ("token", "wrong"):
         headers["authorization"] = f"Bearer {TOKEN if more == 'token' else TOKEN[::-1]}"
+    elif more in ("password", "wrong password"):
+        password = f"me:{TOKEN if more == 'password' else TOKEN[::-1]}"
+        headers["authorization"] = f"Basic {base64.b64encode(password.encode()).decode()}"
     elif more != "-":
         headers[more] = "127.0.0.1"
     try:
@@ -91,6 +99,27 @@ def test_every_method_that_is_not_known_to_read_takes_a_token(method: str) -> No
         assert (refused.value.status_code, refused.value.headers) == (401, {"www-authenticate": "Bearer"})
 
 
+ASKS = """
+  path             | method | says
+  /                | GET    | Bearer, Basic
+  /services/worker | GET    | Bearer, Basic
+  /runbooks/Quiet  | HEAD   | Bearer, Basic
+  /live            | GET    | Bearer, Basic
+  /api/v1/alerts   | GET    | Bearer
+  /                | POST   | Bearer
+"""
+
+
+@pytest.mark.parametrize(("path", "method", "says"), rows(ASKS), ids=ids(ASKS))
+def test_a_browser_is_told_that_it_may_ask_for_a_password(path: str, method: str, says: str) -> None:
+    """For pages, and never for what changes something: a browser would send it with a forged request."""
+    access = Access({TOKEN: "ana"}, at_home=False, names=frozenset())
+    with pytest.raises(HTTPException) as refused:
+        admit(Asked(method, path, Headers({"host": "192.0.2.1"}), "192.0.2.7"), access)
+    asks = (refused.value.headers or {})["www-authenticate"]
+    assert ", ".join(word for word in ("Bearer", "Basic") if word in asks) == says
+
+
 LOOPBACK = """
   host             | answer
   127.0.0.1        | True
@@ -112,9 +141,10 @@ def test_what_nobody_else_can_reach(host: str, answer: str) -> None:
     assert str(is_loopback(host)) == answer
 
 
+PLAIN = "default-src 'none'; frame-ancestors 'none'"
 CAREFUL = {
     "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "content-security-policy": PLAIN,
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
@@ -125,9 +155,11 @@ CAREFUL = {
     "path", ["/", "/metrics", "/-/ready", "/health/worker", "/api/v1/alerts", "/nowhere"]
 )
 async def test_every_answer_is_marked_as_data_and_not_to_be_kept(ask: Ask, path: str) -> None:
-    """Whatever stands in it, no browser makes a page of it; refusals as well."""
+    """Whatever stands in it, no browser makes a page of it but of pages; refusals as well."""
     answer = await ask("GET", path)
-    assert {name: answer.headers.get(name) for name in CAREFUL} == CAREFUL
+    policy = POLICY if path == "/" else PLAIN
+    expected = {**CAREFUL, "content-security-policy": policy}
+    assert {name: answer.headers.get(name) for name in CAREFUL} == expected
     refused = await ask("POST", path, token=None)
     assert {name: refused.headers.get(name) for name in CAREFUL} == CAREFUL
 

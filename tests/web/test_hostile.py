@@ -15,6 +15,7 @@ import structlog
 
 from tests.web.conftest import Ask, Desk
 from watchdog.forms import FORMS, as_table
+from watchdog.links import Links
 from watchdog.listings import alert_story, alerts_table, deliveries_table, silences_table
 from watchdog.notifications import Notice
 from watchdog.notifiers.slack import message
@@ -104,9 +105,11 @@ async def test_what_is_printed_as_json_is_ascii(attacked: Desk, ask: Ask) -> Non
     assert HOSTILE in {s["comment"] for s in (await ask("GET", "/api/v1/silences")).json()["silences"]}
 
 
-async def test_the_page_is_text_and_no_browser_takes_it_for_another_thing(attacked: Desk, ask: Ask) -> None:
+async def test_who_wants_text_gets_text_and_no_browser_takes_it_for_another_thing(
+    attacked: Desk, ask: Ask
+) -> None:
     """Nor does a terminal."""
-    page = await ask("GET", "/")
+    page = await ask("GET", "/", headers={"accept": "text/plain"})
     assert (page.headers["content-type"], page.headers["x-content-type-options"]) == (
         "text/plain; charset=utf-8",
         "nosniff",
@@ -151,7 +154,7 @@ async def test_markdown_has_no_tag_of_somebody_elses(attacked: Desk) -> None:
 async def test_slack_neither_calls_anybody_nor_links(attacked: Desk) -> None:
     """Nothing of what was logged can mention a channel or hide a link behind a word."""
     (sent,) = attacked.sidecar.outbox.waiting("ops")[:1]
-    body = str(message(sent, "http://127.0.0.1:9821", attacked.clock.time))
+    body = str(message(sent, Links("http://127.0.0.1:9821"), attacked.clock.time))
     assert ("<!channel>" in body, "<https://evil.example|" in body) == (False, False)
     assert ("&lt;!channel&gt;" in body, steers(body)) == (True, [])
 
@@ -159,7 +162,7 @@ async def test_slack_neither_calls_anybody_nor_links(attacked: Desk) -> None:
 async def test_a_mail_and_a_chat_have_no_line_of_somebody_elses(attacked: Desk) -> None:
     """One line of ours holds all of one of theirs."""
     (sent,) = attacked.sidecar.outbox.waiting("ops")[:1]
-    assert steers(text(sent, "http://127.0.0.1:9821", attacked.clock.time)) == []
+    assert steers(text(sent, Links("http://127.0.0.1:9821"), attacked.clock.time)) == []
     assert loud(attacked).resolved is False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from tests.drawn import ids, rows
 from tests.web.conftest import TOKEN, Ask
 from watchdog.errors import WatchdogError
-from watchdog.tokens import local_tokens, read_tokens, token_file, whose
+from watchdog.tokens import _holder, local_tokens, read_tokens, token_file, whose, whose_password
 
 HAVE = {TOKEN: "ana", "zażółć-gęślą-jaźń-9": "zoë", "f" * 64: "ben"}
 GIVEN = """
@@ -41,6 +42,36 @@ def test_whose_token_it_is(given: str, who: str) -> None:
     assert (whose([given.encode()], HAVE) or "nobody") == who
 
 
+PASSWORDS = """
+  name and password                         | whose
+  x:0123456789abcdef0123456789abcdef        | ana
+  :0123456789abcdef0123456789abcdef         | ana
+  ana:0123456789abcdef0123456789abcdef      | ana
+  Zoë:zażółć-gęślą-jaźń-9                   | zoë
+  0123456789abcdef0123456789abcdef          | nobody
+  0123456789abcdef0123456789abcdef:         | nobody
+  ana:x:0123456789abcdef0123456789abcdef    | nobody
+  ana:                                      | nobody
+  :                                         | nobody
+"""
+
+
+@pytest.mark.parametrize(("given", "who"), rows(PASSWORDS), ids=ids(PASSWORDS))
+def test_whose_token_was_given_as_a_password(given: str, who: str) -> None:
+    """A browser asks for a name as well; whichever is given, the password is the token."""
+    sent = b"Basic " + base64.b64encode(given.encode())
+    assert (whose_password([sent], HAVE) or "nobody") == who
+    assert whose([sent], HAVE) is None
+
+
+@pytest.mark.parametrize(
+    "given", ["Basic", "Basic ====", "Basic Zg", "Basic ä", f"Bearer {TOKEN}", f"Basic {TOKEN}"]
+)
+def test_what_is_no_password_is_nobodys(given: str) -> None:
+    """Whatever is wrong with its form."""
+    assert whose_password([given.encode()], HAVE) is None
+
+
 ODD = {
     "none": [],
     "empty": [b""],
@@ -57,6 +88,7 @@ def test_what_is_no_token_is_nobodys(given: list[bytes]) -> None:
     """And breaks nothing."""
     assert whose(given, HAVE) is None
     assert whose(given, {}) is None
+    assert whose_password(given, HAVE) is None
 
 
 class Watched(dict[str, str]):
@@ -77,7 +109,7 @@ def test_every_token_is_compared_whichever_is_right(given: str) -> None:
     tokens = Watched(HAVE)
     whose([f"Bearer {given}".encode()], tokens)
     assert tokens.looked == len(HAVE)
-    assert "compare_digest" in whose.__code__.co_names
+    assert "compare_digest" in _holder.__code__.co_names
 
 
 async def test_a_token_opens_over_http_and_nothing_else_does(ask: Ask) -> None:

@@ -17,10 +17,14 @@ from watchdog.sidecar import Sidecar
 from watchdog.units import plain, rfc3339
 from watchdog.web.answers import answer, refused, streamed, takes_gzip
 from watchdog.web.api import api_routes
-from watchdog.web.calls import NOT_YET
 from watchdog.web.exposition import CONTENT_TYPE
 from watchdog.web.guard import HEALTH, Access, Guard, access_to, is_loopback
 from watchdog.web.metrics import IN_OTHER_WORDS, pieces
+from watchdog.web.pages.assets import asset_routes
+from watchdog.web.pages.index import overview_routes
+from watchdog.web.pages.live import Live
+from watchdog.web.pages.runbook import runbook_routes
+from watchdog.web.pages.service import service_routes
 
 ROUTER_SAYS = {
     404: "there is nothing at this address (/api/v1/openapi.json has all there are)",
@@ -30,8 +34,17 @@ ROUTER_SAYS = {
 
 def build_app(sidecar: Sidecar, access: Access | None = None) -> ASGIApp:
     """Return the application that shows *sidecar* to whom *access* allows (default: as its file says)."""
+    live = Live(sidecar)
     pages = Starlette(
-        routes=[*_routes(sidecar), *api_routes(sidecar)],
+        routes=[
+            *overview_routes(sidecar, live),
+            *service_routes(sidecar, live),
+            *live.routes(),
+            *runbook_routes(sidecar),
+            *asset_routes(),
+            *_routes(sidecar),
+            *api_routes(sidecar),
+        ],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
     )
     pages.router.redirect_slashes = False  # an address is right or wrong
@@ -52,11 +65,7 @@ def _fail(_: Request, exc: Exception) -> Response:
 
 
 def _routes(sidecar: Sidecar) -> list[Route]:
-    """Return the routes beside the API."""
-
-    async def index(_: Request) -> Response:
-        latest = sidecar.latest
-        return PlainTextResponse(NOT_YET if latest is None else overview(latest))
+    """Return the routes beside the pages and the API."""
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("the process answers\n")
@@ -94,7 +103,6 @@ def _routes(sidecar: Sidecar) -> list[Route]:
         return answer(service_json(service, latest), code)
 
     return [
-        Route("/", index),
         Route("/-/healthy", healthy),
         Route("/-/ready", ready),
         Route("/metrics", metrics),
@@ -126,14 +134,3 @@ def service_json(service: str, latest: Snapshot) -> HealthBody:
         "alerts": [alert_json(n) for n in latest.notices if n.alert.service == service and not n.resolved],
         "signals": [signal_json(report) for report in latest.of_service(service)],
     }
-
-
-def overview(latest: Snapshot) -> str:
-    """Return the state of things as plain text: a line a service, a line an alert."""
-    lines = [f"{latest.status}  as of {latest.at.isoformat(timespec='seconds')}", ""]
-    lines += [plain(f"{status:<9} {service}") for service, status in latest.services.items()]
-    lines += [""] + [
-        plain(f"{n.alert.state} {n.alert.severity} {n.alert.name} {n.alert.service}: {n.alert.summary}")
-        for n in latest.notices
-    ]
-    return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from watchdog.config import Config
-from watchdog.tokens import whose
+from watchdog.tokens import whose, whose_password
 from watchdog.web.answers import refused
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -20,6 +20,7 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBES = frozenset({"/-/healthy", "/-/ready"})
 FOR_ALL = frozenset({*PROBES, "/metrics"})
 """What may be read without a token from everywhere."""
+API = "/api/"
 HEALTH = "/health/"
 """What is below may be asked by everybody, and says little to strangers."""
 PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
@@ -34,6 +35,8 @@ NO_STORE = {
 """The headers of every answer that does not set them itself."""
 NOT_OURS = "this is not a name of the sidecar's (use its address, or set link in rules.yaml to that name)"
 NO_TOKENS = "nobody has a token (set api.tokens in rules.yaml, or give it a state file)"
+ASK_BROWSER = 'Bearer, Basic realm="Pipeline Watchdog", charset="UTF-8"'
+"""How a browser learns that it may ask its user for a password: a token, and any name."""
 NEED_TOKEN = "this needs a token: Authorization: Bearer TOKEN (see api.tokens in rules.yaml)"  # noqa: S105
 
 
@@ -92,12 +95,15 @@ class Visitor:
 
 def admit(asked: Asked, access: Access) -> Visitor:
     """Return who asks; raise HTTPException with the cure if that is not enough for what is asked."""
+    reading = asked.method in READING
     who = whose(asked.authorization, access.tokens)
+    if who is None and reading:
+        # A browser sends a password with whatever any page has it ask here: good for looking only.
+        who = whose_password(asked.authorization, access.tokens)
     called = _called(asked.headers.get("host", ""))
     ours = not access.at_home or called in access.names or _is_address(called)
     passed_on = any(name in asked.headers for name in PASSED_ON)
     trusted = who is not None or (access.at_home and ours and is_loopback(asked.peer) and not passed_on)
-    reading = asked.method in READING
     if reading and (asked.path in PROBES or asked.path.startswith(HEALTH)):
         return Visitor(who, trusted)
     if who is not None:
@@ -109,7 +115,8 @@ def admit(asked: Asked, access: Access) -> Visitor:
         return Visitor(who, trusted)
     if not access.tokens:
         raise HTTPException(403, NO_TOKENS)
-    raise HTTPException(401, NEED_TOKEN, {"www-authenticate": "Bearer"})
+    page = reading and not asked.path.startswith(API)
+    raise HTTPException(401, NEED_TOKEN, {"www-authenticate": ASK_BROWSER if page else "Bearer"})
 
 
 def _called(host: str) -> str:

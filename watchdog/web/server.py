@@ -8,9 +8,12 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from watchdog.errors import WatchdogError
+
+ENDING = "watchdog.ending"
+"""Under which name a request finds the event that is set when the server stops: what has no end ends then."""
 
 
 class _Server(uvicorn.Server):
@@ -39,9 +42,14 @@ class WebServer:
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
         self._listener = listener
+        self._ending = ending = asyncio.Event()
+
+        async def served(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, ENDING: ending}, receive, send)
+
         self._server = _Server(
             uvicorn.Config(
-                app,
+                served,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -59,6 +67,7 @@ class WebServer:
 
     async def stop(self) -> None:
         """Finish the requests under way, for a second at most, and close."""
+        self._ending.set()
         self._server.should_exit = True
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=1.5)

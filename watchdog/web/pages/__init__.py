@@ -1,0 +1,1 @@
+"""The pages people read: what they show is worked out here, the templates only write it down."""
