@@ -179,6 +179,7 @@ async def watched(
         "hook": httpserver.url_for("/hook"),
     }
     sidecar = Sidecar(parse(RULES % places), clock.now)
+    sidecar._patience = 30.0  # between two of these ticks lie up to twenty minutes, but no time of ours
     sidecar.outbox.start()
     yield sidecar
     await sidecar.stop()

@@ -164,7 +164,7 @@ def test_errors_among_lines(tmp_path: Path, times: int) -> None:
         watched.look()
     assert watched.firing == {"LogErrors", "NewLogErrors"}
     (alert,) = (alert for alert in watched.alerts.values() if alert.name == "LogErrors")
-    assert alert.summary == f"execution logs 50% errors in {50 * times} lines of 10 minutes"
+    assert alert.summary == f"execution logs errors in 50% of its lines ({50 * times} lines in 10 minutes)"
     template = PARSE.replace("BTCUSDT", "<symbol>").replace("missing 1", "missing <n>") + " <n>"
     assert alert.evidence["top_errors"] == [f"{25 * times} × {template}"]
     assert PARSE in str(alert.evidence["last_error"])
