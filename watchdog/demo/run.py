@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from watchdog.builtin import RUNBOOKS
 from watchdog.clock import utc_now
 from watchdog.config import Config, load
 from watchdog.demo.faults import Fault
@@ -242,7 +241,6 @@ def _config(
         "DEMO": str(directory),
         "PORT": str(port),
         "HOOK_PORT": str(hook_port),
-        "RUNBOOKS": RUNBOOKS,
         **{f"PORT_{service}": str(number) for service, number in pipeline.ports.items()},
     }
     return load(RULES, places)
