@@ -310,6 +310,7 @@ async def test_the_first_audit_on_the_ninth_day_tells_it_all(
     for _ in range(180):
         pipeline.live(30 * SECOND)
     fresh = Sidecar(watched.config, clock.now)
+    fresh._patience = 30.0
     await fresh.tick(clock.now())
     assert {alert.name for alert in fresh.alerts.values() if alert.firing} == {
         "NoExecutions",

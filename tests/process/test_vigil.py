@@ -481,6 +481,7 @@ async def test_a_report_is_sent_once_when_its_time_has_come(
         assert hook.taken[0]["annotations"] == {
             "summary": "The only service works",
             "description": "one: ok",
+            "status_url": "http://127.0.0.1:9821",
             "reason": "report",
         }
         await hands.tick()

@@ -62,7 +62,7 @@ def _alert(notice: Notice, links: Links) -> dict[str, Any]:
         "annotations": remarks(notice, links) | news,
         "startsAt": when(alert.active_since),
         "endsAt": when(alert.resolved_at),
-        "generatorURL": links.alert(alert.service, alert.labels.fingerprint),
+        "generatorURL": _status(notice, links),
         "fingerprint": alert.labels.fingerprint,
     }
 
@@ -75,7 +75,7 @@ def remarks(notice: Notice, links: Links) -> dict[str, str]:
         "description": description(notice),
         "next": "; ".join(commands(notice)),
         "runbook_url": alert.runbook,
-        "status_url": links.alert(alert.service, alert.labels.fingerprint),
+        "status_url": _status(notice, links),
         "dashboard_url": links.dashboard(alert.service),
         "cause": notice.cause or "",
         "affects": ", ".join(notice.affects),
@@ -90,9 +90,18 @@ def remarks(notice: Notice, links: Links) -> dict[str, str]:
     return {name: text for name, text in said.items() if text}
 
 
+def _status(notice: Notice, links: Links) -> str:
+    """Return where the sidecar shows what *notice* is about."""
+    if notice.reason is Reason.REPORT:
+        return links.base
+    return links.alert(notice.alert.service, notice.alert.labels.fingerprint)
+
+
 def description(notice: Notice) -> str:
     """Return the figures as sentences, then whom it affects and why; no age, which `startsAt` tells."""
-    said = [*(notice.alert.words or notice.alert.figures)]
+    if not notice.alert.words:  # a report's lines begin with names, which are written as they are
+        return "; ".join(notice.alert.figures)
+    said = [*notice.alert.words]
     said += [f"because of {notice.cause}"] if notice.cause else []
     said += [f"affects {', '.join(notice.affects)}"] if notice.affects else []
     return " ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in said)
