@@ -35,6 +35,7 @@ dashboards: $(READY)
 	$(BIN)/watchdog export grafana --out grafana/dashboards
 	$(BIN)/watchdog export prometheus --out prometheus/rules
 	$(BIN)/watchdog export prometheus --tests --out prometheus/tests
+	$(BIN)/watchdog export alertmanager > prometheus/alertmanager-pipeline.yml
 
 # What the tests need beside Python: real servers and a compiler. As root they are installed.
 system:
