@@ -17,10 +17,9 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from watchdog.audience import Audience, Report, labels_known
-from watchdog.builtin import raw_rules
-from watchdog.conditions import TERM, parse_term, suggest
+from watchdog.conditions import suggest
 from watchdog.discovery import NAMELESS, Plan
-from watchdog.errors import ConditionError, ConfigError, Problem
+from watchdog.errors import ConfigError, Problem
 from watchdog.links import Links
 from watchdog.mending import mend
 from watchdog.model import Labels, Measure, SignalKey
@@ -28,8 +27,8 @@ from watchdog.notifiers.base import Notifier
 from watchdog.problems import Findings
 from watchdog.prospects import prospects
 from watchdog.routing import Policy
-from watchdog.rulebook import CATALOGUE, builtin_rule, changed, read_conditions, rule_of
-from watchdog.rules import Binder, Binding, Offer, Rule, alert_labels, override, placeholders
+from watchdog.rulebook import Rulebook
+from watchdog.rules import Binder, Binding, Offer, Rule
 from watchdog.schema import (
     HERE,
     IMPLICIT,
@@ -38,7 +37,6 @@ from watchdog.schema import (
     FileModel,
     PairModel,
     PingModel,
-    RuleModel,
 )
 from watchdog.signals import SIGNALS
 from watchdog.signals.base import Signal, SignalConfig
@@ -227,8 +225,17 @@ class _Whole:
         """Return the configuration; where `findings` got problems it is not fit for use."""
         model = self.model
         specs = tuple(self._signals())
-        rules = self._rules()
-        overrides = self._overrides(rules)
+        runbooks = f"{self.link}/runbooks" if model.runbooks == HERE else model.runbooks
+        book = Rulebook(
+            model,
+            self.findings,
+            self.broken,
+            names=self.rule_names,
+            runbooks=runbooks,
+            check_service=self._check_service,
+        )
+        rules = book.rules()
+        overrides = book.overrides(rules)
         self._check_plans()
         offers = [Offer(spec.key, spec.config.offered()) for spec in specs]
         binder = Binder(rules.values(), overrides)
@@ -237,8 +244,8 @@ class _Whole:
             binding = possible = binder.bind(offers, self.known)
             if self.plans:
                 possible = binder.bind([*offers, *prospects(self.plans, self.known)], self.known)
-        self._report_dead(rules, possible)
-        self._check_labels(possible)
+        book.report_dead(rules, possible)
+        book.check_labels(possible)
         warnings: list[str] = []
         self._check_needs(warnings)
         receivers = {name: _only(receiver) for name, receiver in model.receivers.items()}
@@ -342,106 +349,7 @@ class _Whole:
                 self.findings.add(("discover", i), "looks for the same as another one", "make them one")
             seen.add(discovery_key(plan))
 
-    # ---- rules ---------------------------------------------------------------------------------
-
-    def _rules(self) -> dict[str, Rule]:
-        """Return the rules in force by name: the built-in ones, replaced by the file's own."""
-        rules: dict[str, Rule] = {}
-        if self.model.builtin_rules not in ("off", False):
-            for raw in raw_rules(self._runbooks()):
-                builtin = RuleModel.model_validate(raw)
-                rules[builtin.alert] = builtin_rule(builtin)
-        own: set[str] = set()
-        for i, rule in enumerate(self.model.rules):
-            path = ("rules", i)
-            if path in self.broken:
-                continue
-            if rule.alert in own:
-                self.findings.add(
-                    (*path, "alert"), f'there are two rules "{rule.alert}"', "rename one of them"
-                )
-            own.add(rule.alert)
-            when = read_conditions(rule.when, (*path, "when"), self.findings)
-            if all(when):
-                rules[rule.alert] = self._linked(rule_of(rule, when), rules)
-                self._check_summary(rule.summary, (*path, "summary"))
-            for key, names in (("services", rule.services or ()), ("except", rule.except_)):
-                for name in names:
-                    self._check_service(name, (*path, key))
-        return rules
-
-    def _runbooks(self) -> str:
-        """Return the address below which the built-in rules' runbooks are; empty for the project's own."""
-        base: str = self.model.runbooks
-        return f"{self.link}/runbooks" if base == HERE else base
-
-    def _linked(self, rule: Rule, before: Mapping[str, Rule]) -> Rule:
-        """Return *rule* with the runbook of the one it takes the place of, unless it names its own."""
-        replaced = before.get(rule.alert)
-        return rule if rule.runbook or replaced is None else override(rule, runbook=replaced.runbook)
-
-    def _overrides(self, rules: Mapping[str, Rule]) -> dict[tuple[str, str], Rule]:
-        found: dict[tuple[str, str], Rule] = {}
-        for service, body in self.model.services.items():
-            for alert, changes in body.rules.items():
-                path = ("services", service, "rules", alert)
-                if alert not in rules and alert in self.rule_names:
-                    continue
-                if alert not in rules:
-                    self.findings.add(path, f'there is no rule "{alert}"', suggest(alert, rules), key=True)
-                    continue
-                when = read_conditions(changes.when, (*path, "when"), self.findings) if changes.when else None
-                if when is None or all(when):
-                    found[service, alert] = changed(rules[alert], changes, when)
-                    self._check_summary(changes.summary or "", (*path, "summary"))
-        return found
-
-    def _check_summary(self, summary: str, path: tuple[str | int, ...]) -> None:
-        for name in placeholders(summary):
-            match = TERM.fullmatch(name)
-            if match is None:
-                if not name.isidentifier():
-                    self.findings.add(path, f'"{{{name}}}" cannot be filled in', "name a label or a measure")
-                continue
-            try:
-                parse_term(match["signal"], match["measure"], match["window"], CATALOGUE)
-            except ConditionError as exc:
-                self.findings.add(path, f"in {{{name}}}: {exc.what}", exc.cure)
-
-    def _check_labels(self, binding: Binding) -> None:
-        """Find what a summary asks for and no alert of its rule has: it would leave a hole."""
-        known: dict[tuple[str, str], set[str]] = {}
-        for lead, guards in binding.guards.items():
-            for rule in (guard.rule for guard in guards if not guard.rule.builtin and guard.rule.summary):
-                known.setdefault((rule.alert, rule.summary), set()).update(alert_labels(rule, lead))
-        written: list[tuple[tuple[str | int, ...], str, str]] = [
-            (("rules", i), rule.alert, rule.summary) for i, rule in enumerate(self.model.rules)
-        ]
-        for service, body in self.model.services.items():
-            for alert, changes in body.rules.items():
-                written.append((("services", service, "rules", alert), alert, changes.summary or ""))
-        for path, alert, summary in written:
-            labels = known.get((alert, summary), set())
-            for name in placeholders(summary) if labels else ():
-                if name.isidentifier() and name not in labels:
-                    what = f'"{{{name}}}" cannot be filled in: {alert} has no such label'
-                    self.findings.add((*path, "summary"), what, suggest(name, labels))
-
-    def _report_dead(self, rules: Mapping[str, Rule], binding: Binding) -> None:
-        """A rule of the file that watches nothing is an error; built-in ones just do not apply."""
-        places = {rule.alert: i for i, rule in enumerate(self.model.rules)}
-        for alert, reason in binding.dead.items():
-            if alert in places:
-                cure = "give a service that signal, or remove the rule"
-                self.findings.add(("rules", places[alert]), f"can never fire: {reason}", cure)
-        watched = {(lead.service, g.rule.alert) for lead, guards in binding.guards.items() for g in guards}
-        for service, body in self.model.services.items():
-            for alert, changes in body.rules.items():
-                dead = alert in rules and changes.off is None and (service, alert) not in watched
-                if dead and not self.findings.problems:
-                    cure = "give the service the signal, or remove the override"
-                    path = ("services", service, "rules", alert)
-                    self.findings.add(path, "can never fire for this service", cure, key=True)
+    # ---- the rest ------------------------------------------------------------------------------
 
     def _tokens(self) -> dict[str, str]:
         """Return the API's tokens, each with the name of who has it."""
