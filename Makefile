@@ -29,6 +29,7 @@ bench: $(READY)
 	$(BIN)/python -m bench.poll
 	$(BIN)/python -m bench.logs
 	$(BIN)/python -m bench.notify
+	$(BIN)/python -m bench.page
 
 # What Grafana and Prometheus are given, made anew from rules.yaml; the tests hold the files to it.
 dashboards: $(READY)

@@ -120,7 +120,7 @@ async def test_a_broken_pipeline_is_told_in_one_sentence_with_its_cause(desk: De
     rest = page.words
     for words in (
         "Not working:",
-        "cause worker",
+        "Cause: worker",
         "blocks shop",
         "Alerts 3 critical",
         "Quiet of worker",

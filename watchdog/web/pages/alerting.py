@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from watchdog.builtin import RUNBOOKS
 from watchdog.notifications import Notice
 from watchdog.notifiers.text import EVIDENCE_LENGTH, LOOK, clip, telling, worded
 from watchdog.report import OF_SEVERITY, Status
@@ -31,12 +32,17 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An alert with what people said to it, who was told, its evidence and what to do."""
+    """
+    An alert with what people said to it, who was told, its evidence and what to do.
+
+    *runbook* is the one that comes with the program, *advice* what the rule itself names instead.
+    """
 
     notice: Notice
     shown: ShownAlert
     proof: Proof
     runbook: str
+    advice: str
     commands: tuple[str, ...]
 
     @property
@@ -68,6 +74,7 @@ def entry_of(notice: Notice, view: AlertView) -> Entry:
         view.show(notice),
         proof_of(telling(alert.evidence), alert.evidence.get(LOOK)),
         alert.name if alert.name in runbook_names() else "",
+        "" if alert.runbook == f"{RUNBOOKS}/{alert.name}.md" else alert.runbook,
         tuple(commands_of(notice)),
     )
 
@@ -102,7 +109,7 @@ def commands_of(notice: Notice) -> Iterator[str]:
 
 def blocks_of(notices: Sequence[Notice], view: AlertView) -> tuple[list[Block], int]:
     """Return the alerts that go on, symptoms under the first of their cause, and how many are left out."""
-    active = _best_first([notice for notice in notices if not notice.resolved])
+    active = best_first([notice for notice in notices if not notice.resolved])
     roots: dict[str, Notice] = {}
     for notice in active:
         if notice.cause is None and notice.alert.severity is Severity.CRITICAL:
@@ -121,14 +128,12 @@ def blocks_of(notices: Sequence[Notice], view: AlertView) -> tuple[list[Block], 
     return found, max(0, len(alone) - MOST_ALERTS)
 
 
-def _best_first(notices: Sequence[Notice]) -> list[Notice]:
+def best_first(notices: Sequence[Notice]) -> list[Notice]:
     """Return *notices* as they are, but of a service's equally severe ones first that which says most."""
     places: dict[tuple[str, Severity], int] = {}
     for i, notice in enumerate(notices):
         places.setdefault((notice.alert.service, notice.alert.severity), i)
-    return sorted(
-        notices, key=lambda n: (places[n.alert.service, n.alert.severity], not told_best(n))
-    )
+    return sorted(notices, key=lambda n: (places[n.alert.service, n.alert.severity], not told_best(n)))
 
 
 def counted(notices: Iterable[Notice]) -> str:

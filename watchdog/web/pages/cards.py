@@ -166,8 +166,8 @@ def rate_of(line: Line | None) -> float | None:
     known = [] if line is None else [point for point in line.points[-RATE_OVER:] if point is not None]
     if line is None or not known:
         return None
-    begun = next((i for i, point in enumerate(line.points) if point), 0)
-    known = [point for point in line.points[max(begun, len(line.points) - RATE_OVER) :] if point is not None]
+    if not known[0] and not any(line.points[:-RATE_OVER]):
+        known = known[next((i for i, point in enumerate(known) if point), 0) :]
     return sum(known) / len(known) * 60 / line.step.total_seconds()
 
 

@@ -10,7 +10,8 @@ from watchdog.report import Status
 from watchdog.topology import Needs
 from watchdog.web.pages.layout import HEIGHT, WIDTH, Layout, layout_of
 
-NAME_SHOWN = 19
+NAME_SHOWN = 18
+LONG_NAME = 14
 """So many characters of a name fit into its box."""
 DEEPEST = 5
 """A list on a narrow screen is indented so often at most."""
@@ -46,6 +47,11 @@ class Node:
     def label(self) -> str:
         """Return the name as far as it fits."""
         return self.name if len(self.name) <= NAME_SHOWN else self.name[: NAME_SHOWN - 1] + "…"
+
+    @property
+    def long(self) -> bool:
+        """Say whether the name fits only in small letters."""
+        return len(self.label) > LONG_NAME
 
     @property
     def words(self) -> str:

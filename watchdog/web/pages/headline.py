@@ -11,8 +11,8 @@ from watchdog.model import AtLeast, Since, as_of
 from watchdog.notifications import Notice
 from watchdog.report import Snapshot, Status
 from watchdog.rules import Severity
-from watchdog.topology import Needs
 from watchdog.runbooks import runbook_names
+from watchdog.topology import Needs
 from watchdog.web.pages.alerting import CULPRIT, told_best
 
 VERDICTS = {
@@ -43,8 +43,8 @@ class Headline:
 
     *cause* is the service where the fault lies and *reason* what is wrong there, where the sentence
     is about another one; *culprit* is what is to be mended, as far as it was found, *runbook* what tells
-    how; *blocks* are the services that cannot work because of it. *since* is when it
-    began; with *looking* nothing else was ever seen.
+    how; *blocks* are the services that cannot work because of it, *beside* those that are broken by
+    themselves. *since* is when it began; with *looking* nothing else was ever seen.
     """
 
     status: Status
@@ -55,6 +55,7 @@ class Headline:
     culprit: str = ""
     runbook: str = ""
     blocks: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     since: datetime | None = None
     looking: bool = False
     successes: tuple[Success, ...] = ()
@@ -124,6 +125,9 @@ def _broken(critical: Sequence[Notice], changed: datetime | None, successes: tup
         str(root.alert.evidence.get(CULPRIT, "")),
         root.alert.name if root.alert.name in runbook_names() else "",
         root.affects,
+        tuple(
+            dict.fromkeys(n.alert.service for n in critical if n.cause is None and n.alert.service != cause)
+        ),
         since,
         successes=successes,
     )
@@ -134,13 +138,14 @@ def _without(service: str, summary: str) -> str:
     return summary.removeprefix(service).removeprefix(":").lstrip()
 
 
-def _telling(notice: Notice) -> tuple[bool, bool, int, datetime]:
+def _telling(notice: Notice) -> tuple[bool, bool, int, bool, datetime]:
     """Order alerts by how much they say of the whole: work that is not done, then whoever blocks most."""
     alert = notice.alert
     return (
         alert.state is State.PENDING,
         alert.signal.kind != "executions",
         len(notice.affects) if alert.signal.kind == "executions" else -len(notice.affects),
+        not told_best(notice),
         alert.active_since,
     )
 

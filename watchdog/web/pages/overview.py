@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from watchdog.alerts import failing
 from watchdog.model import Reading, SignalKey
 from watchdog.report import RANK, Snapshot, Status
 from watchdog.sidecar import Sidecar
+from watchdog.topology import Needs, affected, inverted
 from watchdog.trends import STEP, Line
 from watchdog.web.pages.alerting import blocks_of, counted
 from watchdog.web.pages.cards import Figure, figures_of
@@ -25,7 +26,8 @@ ALL_CARDS = 12
 MOST_CARDS = 24
 OPEN_ROWS = 60
 """So many services stand in an open list; more are folded."""
-NAMED = 6
+MOST_DRAWN = 24
+"""Up to so many services are all drawn; of more only those that are broken or blocked, at most so many."""
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 COLUMNS = (
     ("last success", ("last success", "newest entry", "heartbeat")),
@@ -34,6 +36,9 @@ COLUMNS = (
     ("waiting", ("waiting",)),
 )
 """What a service shows where it has one line only: of each the first figure that it has."""
+ROW_KINDS = frozenset({"executions", "stream", "heartbeat", "consumes"})
+ROW_LINES = frozenset({"offered", "read", "succeeded", "added"})
+"""The signals, and the curves, from which these figures come; with hundreds of services no more is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +98,12 @@ class Overview:
         latest = self._sidecar.latest
         assert latest is not None
         troubles = self._troubles(latest)
-        cards = self._cards(latest, troubles)
-        shown = [card for card in cards if only in (None, card.status)]
-        few = len(shown) <= ALL_CARDS
-        tall = shown if few else [card for card in shown if card.status is not Status.OK][:MOST_CARDS]
-        flat = shown[len(tall) :]
+        standing = latest.services
+        shown = [name for name in sorted(standing, key=_rank(standing)) if only in (None, standing[name])]
+        ill = [name for name in shown if standing[name] is not Status.OK][:MOST_CARDS]
+        split = len(shown) if len(shown) <= ALL_CARDS else len(ill)
+        cards = self._cards(latest, troubles, shown, split)
+        tall, flat = cards[:split], cards[split:]
         self.first = self._headline(latest, troubles, now)
         blocks, more = blocks_of(latest.notices, alert_view(self._sidecar, now))
         html = {
@@ -105,7 +111,7 @@ class Overview:
             "graph": self._write("graph", self._graph(latest), "_graph_part.html"),
             "alerts-head": self._write("alerts-head", (counted(latest.notices), more)),
             **{block.id: self._write(block.id, block, "_alert.html") for block in blocks},
-            "services-head": self._write("services-head", (_counts(cards), len(flat), only)),
+            "services-head": self._write("services-head", (_counts(standing), len(flat), only)),
             **{card.id: self._write(card.id, card, "_card.html") for card in tall},
             **{card.id: self._write(f"row-{card.id}", card, "_row.html") for card in flat},
             "ended": self._write("ended", [n for n in latest.notices if n.resolved]),
@@ -142,15 +148,22 @@ class Overview:
         return headline_of(latest, needs, changed, started, [trouble.why for trouble in troubles])
 
     def _graph(self, latest: Snapshot) -> object:
-        """Return the drawing; nothing where nobody needs anybody."""
-        needs = self._sidecar.config.policy.needs
-        if not any(needs.values()):
+        """Return the drawing and what is left out; nothing where nobody needs anybody."""
+        needs, ill = self._sidecar.config.policy.needs, failing(self._sidecar.alerts)
+        linked = {name for who, needed in needs.items() if needed for name in (who, *needed)}
+        shown = linked if len(linked) <= MOST_DRAWN else set(_concerned(latest.services, needs, ill))
+        if not shown:
             return None
-        drawn = graph_of(latest.services, needs, failing(self._sidecar.alerts))
-        return replace(drawn, apart=())  # who stands alone stands among the services below
+        services = {name: status for name, status in latest.services.items() if name in shown}
+        among = {name: [other for other in needs.get(name, ()) if other in shown] for name in services}
+        drawn = graph_of(services, among, ill)
+        # who stands alone stands among the services below
+        return (replace(drawn, apart=()), len(linked) - len(drawn.nodes)) if drawn.nodes else None
 
-    def _cards(self, latest: Snapshot, troubles: Sequence[Trouble]) -> list[Card]:
-        """Return every service, the worst first, otherwise in the file's order."""
+    def _cards(
+        self, latest: Snapshot, troubles: Sequence[Trouble], names: Sequence[str], split: int
+    ) -> list[Card]:
+        """Return the services *names*; those from *split* on have one line only."""
         reasons: dict[str, str] = {}
         causes: dict[str, str] = {}
         for notice in latest.notices:
@@ -164,19 +177,23 @@ class Overview:
         if step != self._step:
             self._step = step
             self._lines.clear()
-        order = sorted(latest.services.items(), key=lambda item: RANK[item[1]])
-        since = self._sidecar.timeline.since
         return [
-            Card(
-                service,
-                status,
-                since(service) if status is not Status.OK else None,
-                causes.get(service, ""),
-                reasons.get(service, "") if status is not Status.OK else "",
-                figures_of(latest.of_service(service), self._line, latest.at),
-            )
-            for service, status in order
+            self._card(latest, name, causes.get(name, ""), reasons.get(name, ""), flat=i >= split)
+            for i, name in enumerate(names)
         ]
+
+    def _card(self, latest: Snapshot, name: str, cause: str, why: str, *, flat: bool) -> Card:
+        status, reports = latest.services[name], latest.of_service(name)
+        if flat:
+            reports = [report for report in reports if report.reading.signal.kind in ROW_KINDS]
+        figures = figures_of(reports, self._row_line if flat else self._line, latest.at)
+        if status is Status.OK:
+            return Card(name, status, None, cause, "", figures)
+        return Card(name, status, self._sidecar.timeline.since(name), cause, why, figures)
+
+    def _row_line(self, key: SignalKey, measure: str) -> Line | None:
+        """Return a curve from which a figure of a row comes; the row itself shows none."""
+        return self._line(key, measure) if measure in ROW_LINES else None
 
     def _line(self, key: SignalKey, measure: str) -> Line | None:
         """Return a curve; they have new points once a step."""
@@ -225,14 +242,30 @@ class Overview:
         }
 
 
+def _concerned(services: Mapping[str, Status], needs: Needs, ill: Collection[str]) -> Iterator[str]:
+    """Yield the first services that are not fine, each after what blocks it and before what it blocks."""
+    needed_by, found = inverted(needs), dict[str, None]()
+    for name in sorted(services, key=lambda name: (name not in ill, RANK[services[name]])):
+        if services[name] is not Status.OK or name in ill:
+            found |= dict.fromkeys([name, *(affected(name, needed_by) if name in ill else ())])
+        if len(found) >= MOST_DRAWN:
+            break
+    yield from list(found)[:MOST_DRAWN]
+
+
 def _rounded(seconds: float) -> timedelta:
     """Return *seconds* upwards to one of few steps, so that it does not change all the time."""
     return timedelta(seconds=next((step for step in STEPS if seconds <= step), round(seconds + 0.5)))
 
 
-def _counts(cards: Sequence[Card]) -> tuple[tuple[Status, int], ...]:
-    standing = [card.status for card in cards]
-    return tuple((status, standing.count(status)) for status in Status if status in standing)
+def _rank(standing: Mapping[str, Status]) -> Callable[[str], int]:
+    """Return the order of services: the worst first, otherwise as in the file."""
+    return lambda name: RANK[standing[name]]
+
+
+def _counts(standing: Mapping[str, Status]) -> tuple[tuple[Status, int], ...]:
+    found = list(standing.values())
+    return tuple((status, found.count(status)) for status in Status if status in found)
 
 
 def why_unknown(reading: Reading) -> str:

@@ -20,7 +20,7 @@ from watchdog.notifications import Notice
 from watchdog.report import OF_SEVERITY, RANK, SignalReport, Snapshot, Status, worst
 from watchdog.sidecar import Sidecar
 from watchdog.topology import Needs, affected, inverted, upstream
-from watchdog.web.pages.alerting import MOST_ALERTS, Entry, entry_of
+from watchdog.web.pages.alerting import MOST_ALERTS, Entry, best_first, entry_of
 from watchdog.web.pages.cards import moment_of
 from watchdog.web.pages.days import Day, days_of
 from watchdog.web.pages.graph import Graph, graph_of
@@ -91,7 +91,7 @@ def page_of(sidecar: Sidecar, latest: Snapshot, name: str, now: datetime) -> Pag
     """Return what the page of the service *name* shows of *latest* at *now*."""
     needs, services = sidecar.config.policy.needs, latest.services
     needed_by = inverted(needs)
-    notices = [notice for notice in latest.notices if notice.alert.service == name]
+    notices = best_first([notice for notice in latest.notices if notice.alert.service == name])
     view = alert_view(sidecar, now)
     entries = [entry_of(notice, view) for notice in notices[:MOST_ALERTS]]
     reports = _worst_first(latest, name)

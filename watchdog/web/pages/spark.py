@@ -26,10 +26,11 @@ Point = float | None
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A stretch in which something is unknown."""
+    """A stretch in which something is unknown; *before* the first point that is known, nobody looked yet."""
 
     x: float
     width: float
+    before: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,9 @@ def _bands(dim: Sequence[tuple[float, bool]], pitch: float) -> Iterator[Band]:
     for unknown, run in groupby(dim, key=lambda column: column[1]):
         columns = [x for x, _ in run]
         if unknown:
-            yield Band(columns[0], round(len(columns) * pitch, 1))
+            yield Band(
+                columns[0], round(len(columns) * pitch, 1), before=columns[0] == 0 and len(columns) < len(dim)
+            )
 
 
 # ---- in words ----------------------------------------------------------------------------------

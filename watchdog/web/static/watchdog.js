@@ -6,9 +6,10 @@
   const note = document.getElementById("stale");
   const connection = document.getElementById("connection");
   const PATIENCE = 40;  // seconds without news after which nothing here is certain
-  const told = document.title;
-  let ahead = Number(root.dataset.now) - Date.now() / 1000;  // of the watchdog's clock before this one
+  const PAINTED = 100;  // ms after which the page, whole as it came, is seen; only then it listens
+  let ahead = Number(root.dataset.now) * 1000 - Date.now();  // of the watchdog's clock before this one, in ms
   let heard = performance.now();
+  let live = false;
   let filter = "";
 
   /* as watchdog.units.show_duration, of whole seconds */
@@ -26,7 +27,7 @@
   }
 
   function tick() {
-    const now = Math.floor(Date.now() / 1000 + ahead);
+    const now = Math.floor((Date.now() + ahead) / 1000);
     for (const time of document.querySelectorAll("time[data-since]")) {
       const text = showDuration(now - Number(time.dataset.since));
       if (time.textContent !== text) time.textContent = text;
@@ -42,8 +43,11 @@
     root.classList.toggle("stale", stale);
     root.classList.toggle("lost", lost);
     note.hidden = !lost;
-    if (lost) note.textContent = `No news from the watchdog for ${showDuration(silence)}: whether the pipeline works is unknown.`;
-    connection.textContent = lost ? "not connected" : silence > PATIENCE / 2 ? "waiting for news" : "live";
+    if (lost) {
+      const since = new Date(Date.now() + ahead - silence * 1000).toISOString().slice(11, 19);
+      note.textContent = `No news from the watchdog since ${since} UTC, for ${showDuration(silence)}: whether the pipeline works is unknown.`;
+    }
+    if (live || lost) connection.textContent = lost ? "not connected" : silence > PATIENCE / 2 ? "waiting for news" : "live";
     show(lost ? "unknown" : headline ? headline.dataset.status : "", lost ? "Unknown: no news" : headline ? headline.dataset.title : "");
   }
 
@@ -134,9 +138,10 @@
     const source = new EventSource(`/live?page=${encodeURIComponent(root.dataset.live)}&seen=${encodeURIComponent(seen)}`);
     const hear = (event) => {
       heard = performance.now();
+      live = true;
       root.dataset.seen = event.lastEventId || root.dataset.seen;
       const message = JSON.parse(event.data);
-      if (message.now) ahead = message.now - Date.now() / 1000;
+      if (message.now) ahead = message.now * 1000 - Date.now();
       return message;
     };
     source.addEventListener("parts", (event) => { take(hear(event)); tick(); });
@@ -154,7 +159,9 @@
     box.addEventListener("keydown", (event) => { if (event.key === "Escape") { box.value = ""; filter = ""; sift(); } });
   }
   if (document.querySelector("[data-starting]")) setTimeout(() => location.reload(), 1000);
-  if (root.dataset.live) listen();
-  tick();
+  setTimeout(() => {
+    if (root.dataset.live) listen();
+    tick();
+  }, PAINTED);
   setInterval(tick, 1000);
 })();
