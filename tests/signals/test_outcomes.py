@@ -175,7 +175,10 @@ def test_w18_the_model_always_answers_hold(bench: Bench) -> None:
     fill(bench, "results", -HOUR, 36, {"payload": '{"action": "HOLD"}'})
     (notice,) = notices(bench, executions(keys))
     assert notice.alert.labels["alertname"] == "OneDecision"
-    assert notice.alert.summary == "apply_layer decides HOLD nearly every time: in 100% of 99 cases within an hour"
+    assert (
+        notice.alert.summary
+        == "apply_layer decides HOLD nearly every time: in 100% of 99 cases within an hour"
+    )
     assert alerts(bench, executions(keys.replace(", varies: true", ""))) == set()
     fill(bench, "results", -1790, 600, {"action": "SELL"})
     assert alerts(bench, executions(keys)) == set()
