@@ -30,6 +30,8 @@ from watchdog.runbooks import IN_CHECKOUT, PACKAGED, in_a_sentence, read_index, 
 from .conftest import ROOT, alerting_rules
 
 HEADINGS = ["What it means", "How to confirm", "Usual causes", "How to fix", "How to silence rightly"]
+PAGES = [path for folder in ("templates", "static") for path in (ROOT / "watchdog/web" / folder).iterdir()]
+"""What the status page is made of."""
 DEMO = re.findall(r"^  - alert: (\w+)$", DEMO_RULES.read_text(encoding="utf-8"), re.MULTILINE)
 OF_PROMETHEUS = [str(rule["alert"]) for rule in alerting_rules()]
 TEXTS = {name: read_runbook(name) or "" for name in runbook_names()}
@@ -154,6 +156,7 @@ def test_the_wheel_has_them(tmp_path: Path) -> None:
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         packed = {name: wheel.read(name) for name in wheel.namelist() if f"/{PACKAGED.name}/" in name}
+        assert {str(path.relative_to(ROOT)) for path in PAGES} <= set(wheel.namelist())
     assert packed == {
         f"watchdog/{PACKAGED.name}/{path.name}": path.read_bytes() for path in IN_CHECKOUT.iterdir()
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from werkzeug import Response
 from tests.process.conftest import typed
 from tests.process.terminals import Terminal, terminal
 from tests.web.snapshots import NOW, healthy, outage
+from watchdog.commands.top import Answer, Asker
+from watchdog.glance import glance
+from watchdog.remote import Remote, Whereabouts
 
 SINCE = "2026-02-18T03:00:00Z"
 EVENTS = [{"at": "2026-02-19T02:50:00Z", "service": "rl_feedback", "what": "restart", "text": "it restarted"}]
@@ -29,10 +33,11 @@ class Sidecar:
         self.url = server.url_for("").rstrip("/")
         self.body = outage()
         self.looked_at = NOW
+        self.fresh = True
         self.answers = threading.Event()
         self.answers.set()
         for path, told in (
-            ("status", lambda: self.body),
+            ("status", lambda: {**self.body, "fresh": self.fresh}),
             ("alerts", lambda: {"at": NOW, "alerts": self.body["alerts"]}),
             ("timeline", lambda: {"at": NOW, "status": "ok", "since": SINCE, "events": EVENTS}),
             ("silences", lambda: {"at": self.looked_at, "silences": []}),
@@ -93,10 +98,29 @@ def test_a_night_with_it(sidecar: Sidecar, shown: Terminal) -> None:
     sidecar.answers.set()
     shown.until("✔ WORKING for 1d: worker-000")
     sidecar.looked_at = "2026-02-19T03:20:00Z"
+    sidecar.fresh = False
     shown.until("? UNKNOWN: the sidecar has not looked", "20m")
     shown.press("\x03")
     assert shown.end() == 0
     assert_as_before(shown)
+
+
+@pytest.mark.parametrize(
+    ("fresh", "came", "stale"),
+    [
+        (True, 0.0, ""),
+        (False, 0.0, "the sidecar has not looked for 20m (see /-/ready and its log)"),
+        (True, 100.0, "the sidecar has not looked for 21m 40s (see /-/ready and its log)"),
+    ],
+    ids=["with a look every half hour", "it says that it does not look", "nothing has come for long"],
+)
+def test_whether_a_look_is_one_of_now(fresh: bool, came: float, stale: str) -> None:
+    """The sidecar knows how often it looks; an answer of long ago is none."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, Remote(Whereabouts("http://127.0.0.1:1", None, "")) as remote:
+        asker = Asker(remote, 2.0, theirs)
+        asker.latest = Answer(glance(outage()), {}, 0, [], old=1200.0, fresh=fresh), 0.0
+        assert asker.picture("", now=came).stale == stale
 
 
 def test_whoever_ends_it_finds_the_terminal_as_it_was(shown: Terminal) -> None:

@@ -51,6 +51,14 @@ async def test_before_the_first_look_nothing_is_known(ask: Ask) -> None:
     assert (await ask("GET", "/api/v1/silences")).json()["silences"] == []
 
 
+async def test_what_was_is_not_taken_for_what_is(desk: Desk, ask: Ask) -> None:
+    """A status of which nobody knows whether it still holds says so."""
+    await desk.tick()
+    assert (await ask("GET", "/api/v1/status")).json()["fresh"] is True
+    desk.clock.time += timedelta(hours=1)
+    assert (await ask("GET", "/api/v1/status")).json()["fresh"] is False
+
+
 async def test_an_alert_says_who_was_told_and_why_others_were_not(desk: Desk, ask: Ask, firing: str) -> None:
     """The decision's own word while it is new, `told` from then on; what is on its way says so."""
     (worker,) = await shown(ask, f"?fingerprint={firing}")

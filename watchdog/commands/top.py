@@ -35,7 +35,7 @@ from watchdog.terminal import DEFAULT_RULES, RulesOption, fail
 from watchdog.units import show_duration
 
 LATE = 60.0
-"""A look that is older, in seconds, is not one of now."""
+"""An answer that is older, in seconds, is not one of now, whatever it said."""
 TICK = 1.0
 EVENTS = 50
 """So many of the latest events are asked for, to show those of a service that is opened."""
@@ -86,6 +86,7 @@ class Answer(NamedTuple):
     silences: int
     events: Sequence[Body]
     old: float
+    fresh: bool
 
 
 def ask(remote: Remote) -> Answer:
@@ -97,7 +98,7 @@ def ask(remote: Remote) -> Answer:
     past = remote.get("/api/v1/timeline", limit=EVENTS)
     old = seconds_between(status["at"], silences["at"])
     seen = glance(status, alerts, past["since"])
-    return Answer(seen, status["services"], active, past["events"], old)
+    return Answer(seen, status["services"], active, past["events"], old, bool(status["fresh"]))
 
 
 class Asker(threading.Thread):
@@ -138,7 +139,7 @@ class Asker(threading.Thread):
         answer, came = self.latest
         old = answer.old + now - came
         stale = f"{self.error}; what follows is {show_duration(round(old))} old" if self.error else ""
-        if not stale and old > LATE + self._pause:
+        if not stale and (not answer.fresh or now - came > LATE + self._pause):
             stale = f"the sidecar has not looked for {show_duration(round(old))} (see /-/ready and its log)"
         return Picture(answer.seen, answer.services, answer.silences, answer.events, stale, link)
 

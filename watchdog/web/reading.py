@@ -54,9 +54,15 @@ class ReceiversBody(TypedDict):
     receivers: list[ReceiverBody]
 
 
-def status(call: Plain) -> SnapshotBody:
+class StatusBody(SnapshotBody):
+    """All that is known; unless it is *fresh*, all that was: the watchdog has not looked lately."""
+
+    fresh: bool
+
+
+def status(call: Plain) -> StatusBody:
     """Return all that is known."""
-    return snapshot_json(call.latest)
+    return {**snapshot_json(call.latest), "fresh": call.sidecar.fresh(call.now)}
 
 
 def alerts(call: Call[AlertsQuery, None]) -> AlertsBody:
@@ -122,7 +128,7 @@ def receivers(call: Plain) -> ReceiversBody:
 
 
 READING = (
-    Operation("GET", "/api/v1/status", "All services, signals and alerts", status, SnapshotBody),
+    Operation("GET", "/api/v1/status", "All services, signals and alerts", status, StatusBody),
     Operation("GET", "/api/v1/alerts", "Alerts, and who was told", alerts, AlertsBody, AlertsQuery),
     Operation("GET", "/api/v1/silences", "The silences", silences, SilencesBody),
     Operation(
