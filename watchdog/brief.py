@@ -12,7 +12,7 @@ from watchdog.columns import GAP, SIGNS, STYLES, cut, layout, service_line, titl
 from watchdog.glance import Glance, Row, Told, Unseen, age
 from watchdog.notifiers.text import evidence_lines
 from watchdog.report import Status
-from watchdog.units import plain, show_duration
+from watchdog.units import first_of, plain, show_duration
 
 NAMED = 12
 """So many services that are fine have a line each; more of them share one."""
@@ -133,9 +133,7 @@ def symptoms(told: Told) -> Iterable[str]:
 
 def listed(names: Iterable[str]) -> str:
     """Return *names*, the first few of them if they are many."""
-    unique = list(dict.fromkeys(names))
-    rest = len(unique) - SERVICES
-    return ", ".join(unique[:SERVICES]) + (f" and {rest} more" if rest > 0 else "")
+    return first_of(list(dict.fromkeys(names)), SERVICES)
 
 
 def _unseen(found: Iterable[Unseen], width: int) -> Iterator[Text]:

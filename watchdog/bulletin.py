@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from watchdog.notifications import Notice, Notification, Reason, build
 from watchdog.report import RANK, Snapshot, Status
 from watchdog.rules import Severity
 from watchdog.telling import OWN_SERVICE
+from watchdog.units import first_of
 
 LATE = timedelta(days=1)
 """A report that was missed is still sent when it is not older than this."""
@@ -77,18 +78,16 @@ def headline(latest: Snapshot) -> str:
     firing = [f"{n.alert.name} of {n.alert.service}" for n in latest.notices if n.alert.firing]
     everybody = "The only service works" if count == 1 else f"All {count} services work"
     said = [
-        f"{len(broken)} of {count} services {'does' if len(broken) == 1 else 'do'} not work: {_some(broken)}"
+        f"{len(broken)} of {count} services {'does' if len(broken) == 1 else 'do'} not work:"
+        f" {first_of(broken, NAMED)}"
         if broken
         else everybody
     ]
     if firing:
-        said.append(f"{len(firing)} alert{'s fire' if len(firing) > 1 else ' fires'}: {_some(firing)}")
+        said.append(
+            f"{len(firing)} alert{'s fire' if len(firing) > 1 else ' fires'}: {first_of(firing, NAMED)}"
+        )
     return "; ".join(said)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _worst_first(latest: Snapshot) -> list[tuple[str, Status]]:

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from watchdog.gauges import Body, Figure, figures, largest, why_unseen
 from watchdog.report import RANK, Status
-from watchdog.units import show_duration
+from watchdog.units import first_of, show_duration
 
 WORDS = {
     Status.CRITICAL: "NOT WORKING",
@@ -154,9 +154,9 @@ def _sentence(status: Status, rows: Sequence[Row], unseen: Sequence[Unseen]) -> 
     """Say in words why it is so, where no alert does."""
     if status is Status.UNKNOWN and unseen:
         names = {service for one in unseen for service in one.services}
-        return f"{_listed(sorted(names), 3)} cannot be told: {unseen[0].why}"
+        return f"{first_of(sorted(names), 3)} cannot be told: {unseen[0].why}"
     if status is Status.UNKNOWN:
-        return f"nothing is known of {_listed([r.service for r in rows if r.status is status], 3)}"
+        return f"nothing is known of {first_of([r.service for r in rows if r.status is status], 3)}"
     ages = [(row.figures["success"].number, row.service) for row in rows if "success" in row.figures]
     seen = [(number, who) for number, who in ages if number is not None]
     if len(seen) > 1:
@@ -165,12 +165,6 @@ def _sentence(status: Status, rows: Sequence[Row], unseen: Sequence[Unseen]) -> 
     if seen:
         return f"last success {show_duration(round(seen[0][0]))} ago ({seen[0][1]})"
     return "nothing is wrong" if not ages else "nothing is wrong; no success is known"
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    """Return *names* in words, the first of them if they are more than *most*."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 # ---- alerts and what is not known --------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from io import StringIO
 from typing import Any
 
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from watchdog.glance import seconds_between
 from watchdog.notifiers.text import evidence_lines
 from watchdog.units import plain, show_duration
 
@@ -44,11 +44,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def ago(moment: str | None, now: str) -> str:
     """Return how long before *now* a moment was, both as in RFC 3339."""
-    return "-" if moment is None else show_duration(max(0.0, _seconds(moment, now)))
-
-
-def _seconds(earlier: str, later: str) -> float:
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+    return "-" if moment is None else show_duration(seconds_between(moment, now))
 
 
 # ---- alerts ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from watchdog.alerts import Alert, State
 from watchdog.model import Labels
 from watchdog.muting import Ack
 from watchdog.rules import ZERO, Severity
-from watchdog.units import rfc3339, show_duration
+from watchdog.units import first_of, rfc3339, show_duration
 
 
 class Reason(StrEnum):
@@ -293,8 +293,7 @@ def _and_more(notice: Notice) -> str:
     if notice.cause is not None:
         more += f"; because of {notice.cause}"
     elif notice.affects and not notice.resolved and alert.severity is Severity.CRITICAL:
-        names, left_out = ", ".join(notice.affects[:NEEDERS]), len(notice.affects) - NEEDERS
-        more += f"; needed by {names}" + (f" and {left_out} more" if left_out > 0 else "")
+        more += f"; needed by {first_of(notice.affects, NEEDERS)}"
     if alert.state is State.BLIND:
         more += " (cannot be seen at present)"
     if notice.reason is Reason.FLAPPING:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from watchdog.model import SignalKey
+from watchdog.units import first_of
 
 ALIKE = 0.7
 MOST_NAMED = 5
@@ -124,8 +125,7 @@ def _without_group(key: SignalKey, wanted: Wanted, seen: Keyspace) -> Finding:
 
 def named(names: Sequence[str]) -> str:
     """Return the first few of *names* for reading."""
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
+    return first_of(names, MOST_NAMED)
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from watchdog.units import plain
+from watchdog.units import first_of, plain
 
 PATIENCE = 1.0
 """Seconds before anything is shown: what is quick needs no words, and must not flicker."""
@@ -46,9 +46,7 @@ class Steps:
 
     def wait_for(self, names: Sequence[str]) -> None:
         """Say for whom one still waits."""
-        rest = len(names) - NAMED
-        more = f" and {rest} more" if rest > 0 else ""
-        waits = f", waiting for {', '.join(names[:NAMED])}{more}" if names else ""
+        waits = f", waiting for {first_of(names, NAMED)}" if names else ""
         self._shown.update(self._task, description=plain(self._what + waits))
 
     def echo(self, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
@@ -125,6 +126,12 @@ def from_ms(milliseconds: int) -> datetime:
         return EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """Return the first *most* of *names* for reading, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def plain(text: str) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from watchdog.export.grafana.panels import NOTHING_KNOWN, Says
 from watchdog.export.grafana.watched import Watched
+from watchdog.export.promql import quoted
 from watchdog.rules import Severity
 from watchdog.units import write_duration
 
@@ -168,9 +169,3 @@ def _named(service: str, number: float) -> str:
 
 def _any(services: Iterable[str]) -> str:
     return " or ".join(_named(service, 0) for service in services)
-
-
-def quoted(text: str) -> str:
-    """Return *text* as a string in PromQL."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'

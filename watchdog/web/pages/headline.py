@@ -13,6 +13,7 @@ from watchdog.report import Snapshot, Status
 from watchdog.rules import Severity
 from watchdog.runbooks import runbook_names
 from watchdog.topology import Needs
+from watchdog.units import first_of
 from watchdog.web.pages.alerting import CULPRIT, told_best
 
 VERDICTS = {
@@ -162,7 +163,7 @@ def _fine(count: int) -> str:
 def listed(names: Sequence[str]) -> str:
     """Return *names* as in a sentence, the first few of them if they are many."""
     if len(names) > NAMED:
-        return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+        return first_of(names, NAMED)
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
