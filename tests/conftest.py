@@ -8,12 +8,23 @@ import pytest
 import structlog
 
 LONGEST = (
+    "test_poll.py",
     "test_demo.py",
-    "test_pair.py",
+    "test_streaq.py",
+    "test_faststream.py",
     "test_outage.py",
+    "test_pair.py",
+    "test_taskiq.py",
+    "test_run.py",
+    "test_supervised.py",
+    "test_points.py",
     "test_kills.py",
     "test_machine.py",
-    "test_run.py",
+    "test_equivalence.py",
+    "test_vigil.py",
+    "test_wire.py",
+    "test_grafana.py",
+    "test_truth.py",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ PATIENCE = 10.0
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 LONGEST_ERROR = 2_000
 Environment = Mapping[str, str]
+_trust = functools.cache(ssl.create_default_context)  # it takes longer than an answer
 
 
 class RemoteError(WatchdogError):
@@ -142,7 +144,7 @@ class Remote:
             headers=headers,
             timeout=PATIENCE,
             trust_env=False,  # a token is not for whatever proxy the environment names
-            verify=ssl.create_default_context(),
+            verify=_trust(),
         )
 
     def __enter__(self) -> Self:

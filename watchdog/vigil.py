@@ -20,6 +20,7 @@ import structlog
 
 from watchdog.config import Config
 from watchdog.errors import CollectError, SourceDownError
+from watchdog.notifiers.base import trusting
 from watchdog.schema import BeatModel, PingModel
 from watchdog.units import rfc3339
 from watchdog.writer import RedisWriter
@@ -103,7 +104,7 @@ class Ping(_Sender):
 
     def start(self) -> None:
         """Get a client of its own: no receiver's trouble is its."""
-        self._client = httpx.AsyncClient(follow_redirects=False)
+        self._client = httpx.AsyncClient(follow_redirects=False, verify=trusting())
 
     def ticked(self, checkup: Checkup) -> None:
         """Ask if it is time to."""

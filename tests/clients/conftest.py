@@ -14,6 +14,7 @@ import pytest
 from tests.clients.watching import Running, Watch
 from tests.clients.workers import ROOT, Library, Place, Workers
 from tests.moved import MovedClock
+from tests.nursery import Nursery
 from watchdog.config import load
 from watchdog.demo.server import free_port, start_server
 from watchdog.sidecar import Sidecar
@@ -38,16 +39,19 @@ def serve(library: Library, binary: str | None, directory: Path) -> Iterator[Pla
     clock = MovedClock(directory)
     with start_server(binary, environment=clock.environment) as server:
         environment = {**os.environ, **clock.environment, "REDIS_URL": server.url, "PYTHONPATH": str(ROOT)}
-        with subprocess.Popen(
-            [sys.executable, "-m", library.app],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        ) as producer:
+        with (
+            Nursery(library.loads, environment) as nursery,
+            subprocess.Popen(
+                [sys.executable, "-m", library.app],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
+            ) as producer,
+        ):
             try:
                 assert cast("IO[str]", producer.stdout).readline() == "ready\n"
-                yield Place(server, clock, directory, producer)
+                yield Place(server, clock, directory, producer, nursery)
             finally:
                 producer.kill()
 

@@ -16,7 +16,8 @@ LIBRARY = Library(
     app="tests.clients.apps.with_faststream",
     stream="orders",
     group="billing",
-    worker=("-m", "tests.clients.apps.with_faststream", "work"),
+    worker=("tests.clients.apps.with_faststream", "work"),
+    loads=("faststream.redis", "tests.clients.apps.orders"),
 )
 
 

@@ -11,7 +11,8 @@ LIBRARY = Library(
     app="tests.clients.apps.with_streaq",
     stream="streaq:default:queues:normal",
     group="workers",
-    worker=("-m", "streaq", "run", "tests.clients.apps.with_streaq:worker"),
+    worker=("streaq", "run", "tests.clients.apps.with_streaq:worker"),
+    loads=("streaq.cli", "tests.clients.apps.orders"),
 )
 NEVER_CLAIM = "36000"
 

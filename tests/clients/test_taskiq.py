@@ -11,7 +11,8 @@ LIBRARY = Library(
     app="tests.clients.apps.with_taskiq",
     stream="taskiq",
     group="taskiq",
-    worker=("-m", "taskiq", "worker", "--workers", "1", "tests.clients.apps.with_taskiq:broker"),
+    worker=("taskiq", "worker", "--workers", "1", "tests.clients.apps.with_taskiq:broker"),
+    loads=("taskiq.cli.worker.run", "taskiq_redis", "tests.clients.apps.orders"),
 )
 
 

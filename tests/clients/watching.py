@@ -18,6 +18,7 @@ from watchdog.forms import FORMS
 from watchdog.sidecar import Sidecar
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+CLIENT = httpx.Client(timeout=5, verify=False, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 class Watch:
@@ -104,15 +105,17 @@ class Running:
     def status(self) -> dict[str, Any] | None:
         """Return what the API says, or None as long as it says nothing."""
         try:
-            found = httpx.get(f"{self.url}/api/v1/status", timeout=5)
+            found = CLIENT.get(f"{self.url}/api/v1/status")
         except httpx.TransportError:
             return None
         return cast("dict[str, Any]", found.json()) if found.status_code == 200 else None
 
     def verdict(self) -> str | None:
-        """Return the verdict on the group."""
+        """Return the verdict on the group, or None as long as there is none."""
         status = self.status()
-        return None if status is None else group_of(status)["values"]["verdict"]
+        signals = status["services"]["orders"]["signals"] if status else []
+        verdicts = (found["values"].get("verdict") for found in signals if found["signal"] == "consumes")
+        return next(verdicts, None)
 
     def alerts(self) -> dict[str, str]:
         """Return the alerts that are not over, and their state."""

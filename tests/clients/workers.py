@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,19 +15,25 @@ from typing import Any
 import redis
 
 from tests.moved import MovedClock
-from watchdog.demo.server import EmbeddedServer, tethered
+from tests.nursery import Born, Nursery
+from watchdog.demo.server import EmbeddedServer
 
 ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
 class Library:
-    """A library as its users run it: what it calls its stream and group, and the command of a worker."""
+    """
+    A library as its users run it: what it calls its stream and group, and how `python -m` runs a worker.
+
+    *loads* is what every worker loads before it comes to the app.
+    """
 
     app: str
     stream: str
     group: str
     worker: Sequence[str]
+    loads: Sequence[str]
 
 
 def until(holds: Callable[[], Any], within: float = 20) -> Any:
@@ -48,6 +53,7 @@ class Place:
     clock: MovedClock
     directory: Path
     producer: subprocess.Popen[str]
+    nursery: Nursery
 
     def environment(self) -> dict[str, str]:
         """Return what every process here is started with."""
@@ -64,21 +70,14 @@ class Workers:
         self.log = directory / "worker.log"
         self.log.touch()
         self.redis = redis.Redis(port=place.server.port)
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[Born] = []
 
     def start(self, **environment: str) -> None:
         """Start a worker, which takes a new name, and return once it reads."""
         known = self.readers()
         with self.log.open("ab") as log:
-            command = tethered([sys.executable, *self.library.worker])
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
-                env={**self.place.environment(), **environment},
-                start_new_session=True,
+            process = self.place.nursery.bear(
+                self.library.worker, {**self.place.environment(), **environment}, log, log, self.directory
             )
         self._running.append(process)
         until(lambda: process.poll() is not None or (self.readers() - known and self.own_group()))

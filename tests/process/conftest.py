@@ -7,19 +7,24 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 import pytest
 import redis
 from typer.testing import CliRunner
 
+from tests.nursery import Born, of_the_watchdog
 from watchdog.cli import app
 from watchdog.demo.server import EmbeddedServer, free_port, start_server
+
+CLIENT = httpx.Client(timeout=5, verify=False, limits=httpx.Limits(max_keepalive_connections=0))
+"""Certificates would be loaded anew at each `httpx.get`, which takes longer than the answer."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +43,19 @@ class Ran:
 
 def watchdog(*arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 60) -> Ran:
     """Run the command line and return what it said; no traceback may ever be part of that."""
-    done = subprocess.run(
-        [sys.executable, "-m", "watchdog", *arguments],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=timeout,
-        env={**os.environ, "COLUMNS": "200", **(environment or {})},
-    )
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr
-    return Ran(done.returncode, done.stdout, done.stderr)
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = of_the_watchdog().bear(
+            ["watchdog", *arguments], {**os.environ, "COLUMNS": "200", **(environment or {})}, out, err
+        )
+        try:
+            status = process.wait(timeout)
+        finally:
+            process.kill()
+        for file in (out, err):
+            file.seek(0)
+        ran = Ran(status, out.read(), err.read())
+    assert "Traceback" not in ran.out + ran.err, ran.err
+    return ran
 
 
 def typed(*arguments: str, environment: Mapping[str, str] | None = None) -> Ran:
@@ -76,19 +84,21 @@ class Running:
         self.url = f"http://127.0.0.1:{self.port}"
         self._printed = [rules.with_name(f"{self.port}.{what}") for what in ("out", "err")]
         with self._printed[0].open("w") as out, self._printed[1].open("w") as err:  # a pipe would fill up
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "watchdog", "run", "--rules", str(rules)),
-                    *("--listen", f"127.0.0.1:{self.port}", *arguments),
-                ],
-                stdout=out,
-                stderr=err,
-                env={**os.environ, **(environment or {})},
+            self.process = self._begin(
+                ["watchdog", "run", "--rules", str(rules), "--listen", f"127.0.0.1:{self.port}", *arguments],
+                {**os.environ, **(environment or {})},
+                out,
+                err,
             )
+
+    def _begin(
+        self, argv: Sequence[str], environment: Mapping[str, str], out: TextIO, err: TextIO
+    ) -> Born | subprocess.Popen[bytes]:
+        return of_the_watchdog().bear(argv, environment, out, err)
 
     def get(self, path: str) -> httpx.Response:
         """Ask the sidecar; it must be up."""
-        return httpx.get(self.url + path, timeout=5)
+        return CLIENT.get(self.url + path)
 
     def ready(self) -> bool:
         """Say whether the sidecar is ready."""
@@ -118,6 +128,15 @@ class Running:
         assert "Traceback" not in err, err
         assert (self.process.returncode, out) == (0, "")
         return took, [json.loads(line) for line in err.splitlines()]
+
+
+class Started(Running):
+    """The same, with a start of its own, as a user's."""
+
+    def _begin(
+        self, argv: Sequence[str], environment: Mapping[str, str], out: TextIO, err: TextIO
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", *argv], stdout=out, stderr=err, env=environment)
 
 
 @pytest.fixture(scope="module")

@@ -292,7 +292,7 @@ def test_check_says_ok_and_what_holds_for_whom(tmp_path: Path) -> None:
     assert ran.status == 0
     assert (
         "execution: NoExecutions (critical, built in): executions.age > 1h and executions.offered[1h] > 0"
-        '  stream="out"\n' in ran.out
+        ' and (executions.rhythm == 0 or executions.overdue > 2)  stream="out"\n' in ran.out
     )
     assert ran.out.splitlines()[0].endswith(
         "warning: no receivers: alerts are shown and exported, but nobody is told"

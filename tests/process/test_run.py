@@ -18,7 +18,7 @@ import pytest
 import redis
 from pytest_httpserver import HTTPServer
 
-from tests.process.conftest import Running, until, watchdog
+from tests.process.conftest import Running, Started, until, watchdog
 from watchdog.demo.server import EmbeddedServer, start_server
 
 Start = Callable[..., Running]
@@ -73,15 +73,30 @@ def hanging() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
+def seen(running: Running, service: str = "execution") -> bool:
+    """Say whether everything of the service has been looked at; ready means that it was tried."""
+    signals = running.get("/api/v1/status").json()["services"][service]["signals"]
+    return bool(signals) and not any(signal.get("trouble") for signal in signals)
+
+
 def alerts(running: Running) -> dict[str, dict[str, Any]]:
     """Return the alerts the sidecar shows, by name."""
     return {alert["labels"]["alertname"]: alert for alert in running.get("/api/v1/alerts").json()["alerts"]}
 
 
-def test_it_serves_what_it_knows(write: Callable[..., Path], working: redis.Redis, run: Start) -> None:
+@pytest.fixture
+def started(write: Callable[..., Path], working: redis.Redis) -> Iterator[Running]:
+    """A sidecar as a user starts it."""
+    sidecar = Started(write())
+    yield sidecar
+    sidecar.kill()
+
+
+def test_it_serves_what_it_knows(working: redis.Redis, started: Running) -> None:
     """Liveness, readiness, a service's health by work done, status, alerts and metrics."""
-    sidecar = run(write())
+    sidecar = started
     until(sidecar.ready)
+    until(lambda: seen(sidecar))
     assert sidecar.get("/-/healthy").status_code == 200
     healthy = sidecar.get("/health/execution")
     assert (healthy.status_code, healthy.json()["status"], healthy.json()["alerts"]) == (200, "ok", [])
@@ -117,6 +132,7 @@ def test_the_metrics_are_what_promtool_accepts(
     working.set("beat", "no time at all", ex=30)
     sidecar = run(write())
     until(sidecar.ready)
+    until(lambda: seen(sidecar))
     text = sidecar.get("/metrics").text
     promtool = shutil.which("promtool")
     assert promtool, "promtool is needed (apt-get install prometheus)"
@@ -238,11 +254,13 @@ def test_a_restart_remembers_the_last_success(
     rules = write()
     sidecar = run(rules)
     until(sidecar.ready)
+    until(lambda: seen(sidecar))
     sidecar.stop()
     working.xadd("out", {"status": "rejected", "error": "x"})
     working.xtrim("out", maxlen=1, approximate=False)
     again = run(rules)
     until(again.ready)
+    until(lambda: seen(again))
     executions = again.get("/api/v1/status").json()["services"]["execution"]["signals"][1]
     again.stop()
     assert (executions["signal"], "age" in executions.get("bounds", {})) == ("executions", False)

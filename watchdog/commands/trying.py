@@ -15,7 +15,7 @@ from watchdog.commands.common import TokenOption, UrlOption, duration_of, sideca
 from watchdog.conditions import suggest
 from watchdog.config import Config, load
 from watchdog.errors import ConfigError, NotifyError
-from watchdog.notifiers.base import Sending
+from watchdog.notifiers.base import Sending, trusting
 from watchdog.progress import progress
 from watchdog.remote import REFUSED, Remote, RemoteError
 from watchdog.terminal import DEFAULT_RULES, RulesOption, fail, structured_logs
@@ -120,7 +120,7 @@ def try_receiver_command(
 
 async def try_all(config: Config, names: list[str]) -> dict[str, tuple[bool, str]]:
     """Send a test to each of *names* at once, and return whether it was taken and what was said."""
-    async with httpx.AsyncClient(follow_redirects=False) as client:
+    async with httpx.AsyncClient(follow_redirects=False, verify=trusting()) as client:
 
         async def attempt(name: str) -> tuple[bool, str]:
             now, began = utc_now(), time.monotonic()
