@@ -72,6 +72,8 @@ class Outage:
         until = self.now + span
         while self.now < until:
             self.clock.time += EVERY
+            for source in self.sidecar.sources:
+                source.took = 0.0  # a busy machine makes no slow pipeline
             await self.sidecar._tick_safely()
 
     # ---- what is seen --------------------------------------------------------------------------
@@ -110,6 +112,7 @@ class Outage:
                 "length": 10_008.0,
                 "age": Since(stamp - 3),
                 "overdue": Since(stamp - 3, per=120),
+                "expected": 120.0,
                 "retained": Since(stamp - 90_000),
                 "capped": 1.0,
                 "groups": 1.0,
@@ -145,10 +148,13 @@ class Outage:
                 "exit_status": 203.0 if dead else 0.0,
                 "result": "exit-code" if dead else "success",
             },
-            "executions": {"age": Since(last)},
+            "executions": {"age": Since(last), "rhythm": 0.0, "offered_since": self._offered_since()},
             "log": {"age": Since(stamp - 1), "behind": 0.0, "late": 0.0},
         }
         return found.get(kind, {})
+
+    def _offered_since(self) -> float:
+        return max(0.0, (self.now - self.dead_at) / EVERY)
 
     def _counts(self, kind: str) -> Mapping[Series, float]:
         """Return what every counter gained since the last look."""

@@ -355,7 +355,8 @@ async def test_every_metric_is_in_the_reference_and_nothing_else(desk: Desk) -> 
     """By its name: what signals can measure, what the sidecar tells of itself, what `compat` adds."""
     reference = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
     named = re.findall(r"^\| `(\w+)` \|", reference, re.MULTILINE)
-    paired = Sidecar(config_in(desk.directory, "pair: {lease: l}"), desk.clock.now)
+    more = 'pair: {lease: l}\ntraces: {otlp: "http://127.0.0.1:4318/v1/traces"}'
+    paired = Sidecar(config_in(desk.directory, more), desk.clock.now)
     paired.latest = many(1)
     exported = set(re.findall(r"^# TYPE (\w+)", render(paired).decode(), re.MULTILINE))
     await paired.stop()

@@ -7,25 +7,32 @@ lines left over need to be read one by one. A header is compared with a line's b
 text inside a message is ever counted.
 """
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
-import numpy as np
-
+from watchdog.logs.arrays import np
 from watchdog.logs.formats import FORMATS, level_of, strip
 from watchdog.logs.jsonlines import JsonLines
 from watchdog.logs.levels import ERRORS, Level, of_number
 from watchdog.logs.lines import KEY_LENGTH, Alike, Lines, mask
-from watchdog.logs.rows import UNKNOWN, Codes, Places, Rows, Table, padded
+from watchdog.logs.rows import UNKNOWN, Codes, Flags, Places, Rows, Table, padded
 
 LONGEST_HEADER = 400
 _MOST_SHAPES = 12
 _LEVELS = tuple(Level)
 _NUMBER = {level: number for number, level in enumerate(_LEVELS)}  # 3.11 is slow to hash a member
 _ERRORS = frozenset(_NUMBER[level] for level in ERRORS)
-_IS_ERROR = np.array([level in ERRORS for level in _LEVELS] + [False])  # the last of UNKNOWN
 _NINES = bytes(ord("9") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
+
+
+@cache
+def _is_error() -> Flags:
+    """Return of each level whether it is an error; the last is that of UNKNOWN."""
+    return np.array([level in ERRORS for level in _LEVELS] + [False])
 
 
 class _Shape(NamedTuple):
@@ -104,7 +111,7 @@ class Headers:
         if self._json and self._json.is_any_known and len(left):
             self._json.tell(lines, left, codes)
             left = left[codes[left] == UNKNOWN]
-        is_error = _IS_ERROR[codes]
+        is_error = _is_error()[codes]
         if self._errors_apart and is_error.any():
             codes[is_error] = UNKNOWN
             left, is_error[:] = (codes == UNKNOWN).nonzero()[0], False

@@ -4,11 +4,12 @@ A block of log lines, looked at as an array of bytes: what is asked of all lines
 Only who wants to see a line itself gets it as an object of its own.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
-
+from watchdog.logs.arrays import np
 from watchdog.logs.rows import Bytes, Codes, Places, Rows, differ, prints, rows_at, rows_to
 
 BLOCK = 1 << 18  # fits the processor's cache, and holds the interpreter for less than a millisecond

@@ -10,12 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import compress, islice, repeat
-from typing import Protocol, cast
-
-import re2
+from typing import Any, Protocol, cast
 
 from watchdog.errors import ConditionError
+from watchdog.later import later
 from watchdog.logs.lines import BLOCK, Lines, cut, mask
 from watchdog.logs.regexes import (
     deciding_literal,
@@ -26,16 +26,22 @@ from watchdog.logs.regexes import (
     required_literal,
 )
 
+re2 = later("re2")  # 2 MB with its C++ library
 _BACKTRACKS = re.compile(r"\(\?<?[=!]|\(\?>|\\[1-9]|[*+?}]\+|\(\?P=")
 _REPEATED_REPEAT = re.compile(r"\((?!\?>)(?:\\.|[^()\\])*(?<![\\*+?}])(?:[*+]|,\})\)(?:[*+](?!\+)|\{\d*,\})")
 _MOST_KNOWN = 8192
 _LONGEST_KNOWN = 500
-_OPTIONS = re2.Options()
-_OPTIONS.never_nl = True
-_OPTIONS.log_errors = False
 _LEARNED_ANYWAY = 16
 _UNKNOWN, _FOUND, _OPEN = -1, 1, 2  # answers
 _DENSE = 800  # bytes for each time a literal is there, below which it is no help in finding the regex
+
+
+@cache
+def _options() -> Any:
+    options = re2.Options()
+    options.never_nl = True
+    options.log_errors = False
+    return options
 
 
 class _Found(Protocol):
@@ -149,7 +155,7 @@ class _Compiled(dict[str, Pattern]):
         super().__init__(patterns)
         self._known: dict[bytes, int] = {}
         loose = ["", *(pattern.loose for pattern in self.values())]
-        self._regexes = [re2.compile(text, _OPTIONS) for text in loose]
+        self._regexes = [re2.compile(text, _options()) for text in loose]
         self._set = _set_of(loose)
 
     def ask(self, lines: Sequence[bytes]) -> tuple[_Answers, list[bytes]]:
@@ -219,7 +225,7 @@ def _loose(text: str) -> str:
     """Loosen the regex *text*, unless it becomes too large by that."""
     loose = loosen(text)
     try:
-        re2.compile(loose, _OPTIONS)
+        re2.compile(loose, _options())
     except re2.error:
         return ""
     return loose
@@ -227,7 +233,7 @@ def _loose(text: str) -> str:
 
 def _regex(name: str, text: str) -> _Regex:
     try:
-        regex: _Regex = re2.compile(text, _OPTIONS)
+        regex: _Regex = re2.compile(text, _options())
     except re2.error as exc:
         if _BACKTRACKS.search(text):
             raise ConditionError(
@@ -240,7 +246,7 @@ def _regex(name: str, text: str) -> _Regex:
 
 def _set_of(texts: Iterable[str]) -> _Set | None:
     """Compile regexes that are looked for at once, unless they are too much together."""
-    regexes = re2.Set.SearchSet(_OPTIONS)
+    regexes = re2.Set.SearchSet(_options())
     try:
         for text in texts:
             regexes.Add(text)

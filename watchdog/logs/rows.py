@@ -4,20 +4,26 @@ Equally long pieces of many lines, as the rows of an array of words, compared al
 A row that does not fill its last word is filled with zeros.
 """
 
-from functools import lru_cache
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+from watchdog.logs.arrays import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 UNKNOWN = -1
 _WORD = 8  # bytes
 _MOST = 500  # rows
 _FACTOR = 0x9E3779B97F4A7C15
 
-Bytes = NDArray[np.uint8]
-Places = NDArray[np.intp]
-Rows = NDArray[np.uint64]
-Codes = NDArray[np.int8]
+Bytes: TypeAlias = "NDArray[np.uint8]"
+Places: TypeAlias = "NDArray[np.intp]"
+Rows: TypeAlias = "NDArray[np.uint64]"
+Codes: TypeAlias = "NDArray[np.int8]"
+Flags: TypeAlias = "NDArray[np.bool_]"
 
 
 def width(length: int) -> int:
@@ -62,7 +68,7 @@ def _factors(words: int) -> Rows:
     return np.array([pow(_FACTOR, power + 1, 1 << 64) for power in range(words)], np.uint64)
 
 
-def differ(rows: Rows, others: Rows) -> NDArray[np.bool_]:
+def differ(rows: Rows, others: Rows) -> Flags:
     """Say of each of *rows* whether it is another than that of *others*."""
     found: NDArray[np.bool_] = (rows != others) @ np.ones(rows.shape[1], np.bool_)
     return found

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from watchdog.logs.arrays import np
 from watchdog.logs.errorlines import ErrorLine, ErrorRecords, merge_error_lines
 from watchdog.logs.formats import BARE, classify
 from watchdog.logs.headers import Headers, Sorted

@@ -6,37 +6,40 @@ import asyncio
 import contextlib
 import ipaddress
 import re
-import smtplib
 import ssl
 from collections.abc import Sequence
 from datetime import datetime
-from email.headerregistry import Address as Mailbox
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from watchdog.errors import NotifyError
 from watchdog.fields import Address, Duration, Secret
+from watchdog.later import later
 from watchdog.links import Links
 from watchdog.notifications import Notification
 from watchdog.notifiers.base import Notifier, Sending, listed, none_took, note_partial
 from watchdog.notifiers.text import headline, text
 from watchdog.threads import in_thread
 
+if TYPE_CHECKING:
+    import smtplib
+    from email.headerregistry import Address as Mailbox
+else:
+    smtplib = later("smtplib")
+headers, policies = later("email.headerregistry"), later("email.policy")
 MAX_SUBJECT = 200
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]*[A-Za-z0-9]")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+>")
-ANSWERED: tuple[tuple[type[smtplib.SMTPResponseException], str], ...] = (
-    (smtplib.SMTPConnectError, "answered"),
-    (smtplib.SMTPHeloError, "answered our greeting with"),
-    (smtplib.SMTPAuthenticationError, "answered the login with"),
-    (smtplib.SMTPSenderRefused, "answered the sender's address with"),
-    (smtplib.SMTPDataError, "answered the text with"),
-    (smtplib.SMTPResponseException, "answered"),
-)
+ANSWERED = {
+    "SMTPHeloError": "answered our greeting with",
+    "SMTPAuthenticationError": "answered the login with",
+    "SMTPSenderRefused": "answered the sender's address with",
+    "SMTPDataError": "answered the text with",
+}
+"""What was refused, by smtplib's names."""
 
 
 def _mailbox(text: str) -> str:
@@ -87,9 +90,7 @@ class Email(Notifier):
 
     async def send(self, notification: Notification, sending: Sending) -> str | None:
         """Hand the mail over and return the thread it is in; NotifyError if no recipient was accepted."""
-        mail = compose(
-            notification, sending.links, sending.now, thread=sending.thread, sender=self.from_, to=self.to
-        )
+        mail = await in_thread(lambda: self._mail(notification, sending))  # what it needs may yet be loaded
         seconds = self.timeout.total_seconds()
         try:
             async with asyncio.timeout(seconds):
@@ -101,6 +102,11 @@ class Email(Notifier):
         if refused:
             note_partial(notification.receiver, len(self.to), refused)
         return str(mail["References"] or mail["Message-ID"])
+
+    def _mail(self, notification: Notification, sending: Sending) -> EmailMessage:
+        return compose(
+            notification, sending.links, sending.now, thread=sending.thread, sender=self.from_, to=self.to
+        )
 
     def _hand_over(self, mail: EmailMessage, seconds: float) -> list[NotifyError]:
         """Do the whole dialogue (in a thread) and return what was said of recipients that were refused."""
@@ -141,7 +147,7 @@ def compose(
     to: Sequence[str],
 ) -> EmailMessage:
     """Return the mail; its Message-ID follows from the message, so that a double can be told."""
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=policies.SMTP)
     mail["From"] = _header(sender)
     mail["To"] = tuple(_header(address) for address in to)
     mail["Subject"] = headline(notification, MAX_SUBJECT)
@@ -158,7 +164,8 @@ def compose(
 
 def _header(address: str) -> Mailbox:
     name, spec = parseaddr(address)
-    return Mailbox(name, addr_spec=spec)
+    found: Mailbox = headers.Address(name, addr_spec=spec)
+    return found
 
 
 def refusal(exc: smtplib.SMTPException | OSError) -> NotifyError:
@@ -166,9 +173,8 @@ def refusal(exc: smtplib.SMTPException | OSError) -> NotifyError:
     if isinstance(exc, smtplib.SMTPRecipientsRefused):
         codes = [code for code, _ in exc.recipients.values()]
         return none_took([_answered("answered every recipient with", code) for code in codes])
-    for kind, said in ANSWERED:
-        if isinstance(exc, kind):
-            return _answered(said, exc.smtp_code)
+    if isinstance(exc, smtplib.SMTPResponseException):
+        return _answered(ANSWERED.get(type(exc).__name__, "answered"), exc.smtp_code)
     if isinstance(exc, smtplib.SMTPServerDisconnected):
         return NotifyError("closed the connection", permanent=False)
     if isinstance(exc, smtplib.SMTPNotSupportedError):

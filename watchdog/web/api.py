@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,10 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from watchdog.sidecar import Sidecar
+from watchdog.threads import in_thread
 from watchdog.web.answers import JSON, answer
 from watchdog.web.bodies import Query, as_asked, sentences
 from watchdog.web.calls import Call, Operation
-from watchdog.web.openapi import description
+from watchdog.web.openapi import Schema, description
 from watchdog.web.reading import READING
 from watchdog.web.writing import WRITING
 
@@ -30,15 +32,20 @@ def api_routes(sidecar: Sidecar) -> list[Route]:
     for operation in OPERATIONS:
         for path in filter(None, (operation.path, operation.also)):
             by_path.setdefault(path, {})[operation.method] = operation
-    described = description(OPERATIONS)
 
     async def openapi(_: Request) -> Response:
-        return answer(described)
+        return answer(await in_thread(_described))
 
     return [
         *(Route(path, _endpoint(sidecar, found), methods=list(found)) for path, found in by_path.items()),
         Route("/api/v1/openapi.json", openapi),
     ]
+
+
+@cache
+def _described() -> Schema:
+    """Return what the API is, worked out once somebody asks: it takes 3 MB."""
+    return description(OPERATIONS)
 
 
 def _endpoint(sidecar: Sidecar, by_method: Mapping[str, Operation]) -> Endpoint:

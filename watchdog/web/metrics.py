@@ -130,6 +130,13 @@ def watched_metrics(sidecar: Sidecar) -> Iterator[Metric]:
     for (kind, outcome), count in sorted(sidecar.pulse.signs.items()):
         signs.add_metric([kind, outcome], count)
     yield signs
+    if sidecar.config.traces is not None:
+        traces = CounterMetricFamily(
+            "watchdog_traces_exported", "Finished traces by what became of them", labels=["outcome"]
+        )
+        for outcome, count in sorted(sidecar.pulse.exported.items()):
+            traces.add_metric([outcome], count)
+        yield traces
     if sidecar.pair is not None:
         roles = GaugeMetricFamily("watchdog_pair_role", "1 for what it is to its partner", labels=["role"])
         for role in Role:

@@ -13,7 +13,7 @@ from watchdog.units import plain
 from watchdog.web.calls import NOT_YET
 from watchdog.web.pages.live import Live
 from watchdog.web.pages.overview import COLUMNS, OPEN_ROWS, Overview
-from watchdog.web.pages.rendering import REFRESH, SOON, page, render
+from watchdog.web.pages.rendering import REFRESH, SOON, page, render, templates_read
 
 VARY = {"vary": "accept"}
 
@@ -26,6 +26,7 @@ def overview_routes(sidecar: Sidecar, live: Live) -> list[Route]:
         now, latest = sidecar.clock(), sidecar.latest
         if wants_text(request):
             return PlainTextResponse(NOT_YET if latest is None else as_text(latest), headers=VARY)
+        await templates_read()
         only = _only(request)
         if latest is None:
             frame = {"now": now, "status": Status.UNKNOWN, "stale": False, "live": "", "seen": ""}

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -18,15 +17,21 @@ from starlette.routing import Route
 from watchdog.builtin import RUNBOOKS
 from watchdog.conditions import suggest
 from watchdog.config import Config
+from watchdog.later import later
 from watchdog.notifications import Notice
 from watchdog.report import OF_SEVERITY, Status, worst
 from watchdog.rules import Severity
 from watchdog.runbooks import INDEX, places, read_index, read_runbook, runbook_names
 from watchdog.sidecar import Sidecar
+from watchdog.threads import in_thread
 from watchdog.web.pages.rendering import page, render
 
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+markdown_it = later("markdown_it")
 PAGES = "/runbooks/"
-WRITTEN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +83,24 @@ def written(name: str) -> Markup:
     return to_html(text)
 
 
+@cache
+def _written() -> MarkdownIt:
+    """Return what reads Markdown."""
+    found: MarkdownIt = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
+    return found
+
+
 def to_html(text: str) -> Markup:
     """Return Markdown as HTML in which there is no tag but Markdown's own."""
-    tokens = WRITTEN.parse(text)
+    written = _written()
+    tokens = written.parse(text)
     for before, token in pairwise(tokens):
         if before.type == "heading_open":
             before.attrSet("id", token.content.lower().replace(" ", "-"))
         for each in token.children or ():
             if each.type == "link_open":
                 _lead(each)
-    html = WRITTEN.renderer.render(tokens, WRITTEN.options, {})
+    html = written.renderer.render(tokens, written.options, {})
     return Markup(html)  # noqa: S704  every tag of the text is escaped
 
 
@@ -107,12 +120,14 @@ def runbook_routes(sidecar: Sidecar) -> list[Route]:
     """Return the routes of the runbooks and their index."""
 
     async def index(request: Request) -> Response:
+        await in_thread(_written)
         return _answer(request, sidecar, INDEX, open_alerts(sidecar, ""))
 
     async def runbook(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in runbook_names():
             return _missing(sidecar, name)
+        await in_thread(_written)
         found = open_alerts(sidecar, name, request.query_params.get("alert", ""))
         return _answer(request, sidecar, name, found)
 

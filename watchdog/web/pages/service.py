@@ -27,7 +27,7 @@ from watchdog.web.pages.graph import Graph, graph_of
 from watchdog.web.pages.headline import VERDICTS, Success, not_looking
 from watchdog.web.pages.live import Live, Parts
 from watchdog.web.pages.overview import why_unknown
-from watchdog.web.pages.rendering import REFRESH, SOON, address, environment, page, render
+from watchdog.web.pages.rendering import REFRESH, SOON, address, environment, page, render, templates_read
 from watchdog.web.pages.signals import SignalCard, signal_card
 from watchdog.web.pages.strip import Strip, strip_of
 from watchdog.web.views import alert_view
@@ -237,11 +237,10 @@ def _written(part: str, *shown: object) -> str:
 
 
 def service_routes(sidecar: Sidecar, live: Live) -> list[Route]:
-    """Return the route of the services' pages; their templates are read now, so that nobody waits for it."""
-    for template in ("_service.html", "service.html"):
-        environment().get_template(template)
+    """Return the route of the services' pages."""
 
     async def service(request: Request) -> Response:
+        await templates_read()
         name, now = request.path_params["name"], sidecar.clock()
         latest, fresh = sidecar.latest, sidecar.fresh(now)
         frame = {"now": now, "status": Status.UNKNOWN, "stale": False, "live": "", "seen": "", "refresh": 0}
