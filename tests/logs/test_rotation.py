@@ -231,6 +231,27 @@ def test_copytruncate_doubles_nothing_that_logrotate_lost(tmp_path: Path, progra
     assert survived <= set(numbers)
 
 
+def numbered(first: int, end: int) -> str:
+    """Return lines with the numbers from *first* up to *end*."""
+    return "".join(f"{number} 2026-02-19 INFO a line\n" for number in range(first, end))
+
+
+def test_a_copy_under_a_name_that_makes_it_the_older_one(tmp_path: Path) -> None:
+    """`x.log.1` was read to its end and renamed; then somebody copies to `x.log.2` and truncates."""
+    log = tmp_path / "x.log"
+    log.write_text(numbered(0, 100))
+    tail = Tail(log)
+    numbers = read_all(tail)
+    log.rename(tmp_path / "x.log.1")
+    log.write_text(numbered(100, 200))
+    numbers += read_all(tail)
+    (tmp_path / "x.log.2").write_bytes(log.read_bytes() + numbered(200, 210).encode())
+    log.write_text(numbered(210, 220))
+    numbers += read_all(tail)
+    tail.close()
+    assert numbers == list(range(220))
+
+
 NAMES = """
   name                   | current | is it what rotation makes of it?
   x.log.1                | x.log   | yes

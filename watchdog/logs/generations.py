@@ -111,18 +111,23 @@ def unread(generations: list[Generation], position: Position) -> list[Generation
     """
     Return those of *generations* that hold more than *position* knows, oldest first, and close the others.
 
-    The first is the one that holds *position*, if any does. Where none does, what was written since
-    then is unread, and always the newest.
+    The first is the one that holds *position*, if any does. Of the others what was written since then is
+    unread, and always the newest.
     """
     index = find(generations, position)
+    since = position.modified_ns
     if index is None:
         wanted = [
             found
             for at, found in enumerate(generations)
-            if not at or (position.modified_ns and found.status.st_mtime_ns > position.modified_ns)
+            if not at or (since and found.status.st_mtime_ns > since)
         ]
-    else:
-        wanted = generations[: index + 1]
+    else:  # one that stands in between and was not touched since has a name that says nothing of its age
+        wanted = [
+            found
+            for at, found in enumerate(generations[: index + 1])
+            if at in (0, index) or found.status.st_mtime_ns >= since
+        ]
     wanted = [found for found in wanted if not found.packed or unpack(found)]
     close_all(found for found in generations if found not in wanted)
     return wanted[::-1]
