@@ -29,6 +29,7 @@ from watchdog.errors import ConditionError
 from watchdog.history import History
 from watchdog.model import NOTHING, AtLeast, Labels, SignalKey, Value
 from watchdog.rules import Clause, Option, Rule, Severity, Watch, default_summary, placeholders
+from watchdog.units import EARLY
 
 REMEMBER_RESOLVED = timedelta(minutes=15)
 """How long a resolved alert stays visible (Prometheus keeps it as long: ``resolvedRetention``)."""
@@ -186,7 +187,7 @@ def advance(alert: Alert | None, finding: Finding, watch: Watch, now: datetime) 
     )
     if alert.state is State.BLIND:
         return replace(alert, state=State.FIRING)
-    if alert.state is State.PENDING and now - alert.active_since >= rule.for_:
+    if alert.state is State.PENDING and now - alert.active_since >= rule.for_ - EARLY:
         return _begin(alert, now)
     return alert
 

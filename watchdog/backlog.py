@@ -295,10 +295,8 @@ def _lost_on_the_way(
     if place.ordinal is None or place.read > place.ordinal:
         return 0  # more than there was: a lie of XGROUP's
     given = group.read - place.read
-    if stream.first is None or group.delivered < stream.first:
-        lost = gone - given
-    elif ordinal is not None:
+    if ordinal is not None and stream.first is not None and group.delivered >= stream.first:
         lost = ordinal - place.ordinal - given
-    else:
-        return 0
+    else:  # not passed, or not counted yet: no more of them were delivered than were delivered at all
+        lost = gone - given
     return lost if 0 < lost <= gone else 0

@@ -85,11 +85,12 @@ class Condition:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return the cure for a misspelt *name*: the nearest of *known*, or else all of them."""
+    """Return the cure for a misspelt *name*: the nearest of *known*, the first of several, or else all."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f'did you mean "{close[0]}"?'
+    alike = [difflib.SequenceMatcher(None, each, name).ratio() for each in names]
+    nearest = max(alike, default=0.0)
+    if nearest >= 0.6:
+        return f'did you mean "{names[alike.index(nearest)]}"?'
     return f"known: {', '.join(names)}" if names else ""
 
 
@@ -183,7 +184,7 @@ def look_up(term: Term, signal: SignalKey, measure: Measure, history: History, a
     if latest.trouble is not None or latest.down is not None or term.measure in latest.gaps:
         return None
     if not measure.windowed:
-        return as_of(latest.values.get(term.measure), at)
+        return as_of(latest.values.get(term.measure), history.seen_until(signal, at))
     window = term.window or DEFAULT_WINDOW
     if measure.kind is Kind.COUNTER:
         return history.increase(signal, term.measure, window, at)

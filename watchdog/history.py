@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -81,6 +81,8 @@ class History:
         self.latest: dict[SignalKey, Reading] = {}
         self.fresh: dict[SignalKey, None] = {}
         self.unknown: set[SignalKey] = set()
+        self.behind: Mapping[SignalKey, datetime] = {}
+        """Signals that were not looked at when they were due, with the moment of their last look."""
         self._seen: set[SignalKey] = set()
         self._new: set[SignalKey] = set()
         self._steps: dict[tuple[SignalKey, str], Steps] = {}
@@ -121,6 +123,10 @@ class History:
         """Say whether everything of *signal* is known; None when its source is away, or was never seen."""
         latest = self.latest.get(signal)
         return None if latest is None or latest.down is not None else signal not in self.unknown
+
+    def seen_until(self, signal: SignalKey, now: datetime) -> datetime:
+        """Return the moment up to which *signal* is known: *now*, unless it was not looked at by then."""
+        return min(now, self.behind.get(signal, now)) if self.behind else now
 
     def new(self, signal: SignalKey) -> bool:
         """Say whether the last `add` brought the first good reading of *signal*."""

@@ -235,7 +235,7 @@ class _Found:
             return look_up(query.term, signal, query.measure, self.history, self.now), NOW
         held = None if query.name in reading.gaps else reading.values.get(query.name)
         if isinstance(held, Since):
-            return held.at(self.now), held
+            return held.at(self.history.seen_until(signal, self.now)), held
         return held, NEVER
 
 

@@ -20,16 +20,15 @@ from typing import Any
 import structlog
 
 from watchdog.errors import CollectError
-from watchdog.model import Reading
+from watchdog.model import Reading, SignalKey
 from watchdog.reader import Round
 from watchdog.signals.base import GatheredSignal, LocalSignal, RedisSignal, Signal
 from watchdog.threads import in_thread
+from watchdog.units import EARLY
 
 OVERDUE = timedelta(seconds=5)
 """How long a look may be out at least; for one that is due rarely it is twice its interval."""
 
-EARLY = timedelta(milliseconds=200)
-"""A tick that comes a little early is the one that was meant."""
 log = structlog.get_logger()
 
 
@@ -78,6 +77,9 @@ class Source:
     began: float = 0.0  # monotonic: setting the other clock makes no look late
     took: float = 0.0  # seconds, the last look that ended
     failed: bool = False
+    asked_at: datetime | None = None
+    seen_at: datetime | None = None
+    """Of when the last look is that ended."""
 
     def begin(self, now: datetime) -> bool:
         """Start looking at what is due at *now*, unless the last look is still on; say whether it started."""
@@ -88,7 +90,7 @@ class Source:
             return False
         for turn in due:
             turn.put_off(now, self.rest())
-        self.asked = due
+        self.asked, self.asked_at = due, now
         self.began = self.monotonic()
         self.task = asyncio.create_task(self._look(now), name=f"look {self.name}")
         return True
@@ -97,6 +99,12 @@ class Source:
     def is_out(self) -> bool:
         """Say whether a look is on that has not ended."""
         return self.task is not None and not self.task.done()
+
+    def is_behind(self, now: datetime) -> bool:
+        """Say whether it was not looked at although it was due: a look is on, or it is left alone."""
+        if self.seen_at is None or not self.turns:
+            return False
+        return self.task is not None or now - self.seen_at > min(turn.every for turn in self.turns) + EARLY
 
     def why_unseen(self, now: datetime, allowed: timedelta) -> str | None:
         """
@@ -129,7 +137,7 @@ class Source:
             return []
         if self.task.done():
             readings = self.task.result()
-            self.task = None
+            self.task, self.seen_at = None, self.asked_at
             return readings
         out = timedelta(seconds=self.monotonic() - self.began)
         if out < max([OVERDUE, *(2 * turn.every for turn in self.turns)]):
@@ -145,6 +153,17 @@ class Source:
         """Return what is to be said of signals that have not answered for *waited* seconds."""
         why = f"no answer for {waited:.0f}s"
         return [self.give_up(signal, now, why) for turn in self.asked for signal in turn.signals]
+
+
+def behind(sources: Iterable[Source], now: datetime) -> dict[SignalKey, datetime]:
+    """Return the signals of sources that are behind, each with the moment of which its last look is."""
+    return {
+        signal.key: source.seen_at
+        for source in sources
+        if source.is_behind(now) and source.seen_at is not None
+        for turn in source.turns
+        for signal in turn.signals
+    }
 
 
 def watch(redis: Source, timed: Iterable[Timed]) -> None:

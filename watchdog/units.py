@@ -19,6 +19,8 @@ BYTES: dict[str, int] = {
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _SIZE = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(sorted(BYTES, key=len, reverse=True))})")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLY = timedelta(milliseconds=200)
+"""A tick that comes a little early is the one that was meant."""
 
 
 class Unit(Enum):

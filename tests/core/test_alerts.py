@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 
@@ -67,6 +68,29 @@ def test_life_of_an_alert(wait: str, keep: str, lags: str, states: str) -> None:
         alerts = evaluate(watches, history, alerts, now)
         lived.append(str(alerts[watches[0].labels].state) if alerts else "-")
     assert " ".join(lived) == " ".join(states.split())
+
+
+TREMBLES = """
+  ticks come at, in seconds | state
+  0 5.003 60.001            | pending pending firing
+  0.004 5 60.001            | pending pending firing
+  0.300 5 60.001            | pending pending pending
+"""
+
+
+@pytest.mark.parametrize(("moments", "states"), rows(TREMBLES), ids=ids(TREMBLES))
+def test_a_tick_that_comes_a_little_early_is_the_one_that_was_meant(moments: str, states: str) -> None:
+    """`for: 1m` does not take a tick more because the first one came some milliseconds late."""
+    watches = watch("consumes.lag > 100", "1m")
+    history = History(minutes(60)).add([Reading(KEY, T0 - minutes(1), {})])
+    alerts: dict[Labels, Alert] = {}
+    lived = []
+    for moment in moments.split():
+        now = T0 + timedelta(seconds=float(moment))
+        history.add([Reading(KEY, now, {"lag": 200.0})])
+        alerts = evaluate(watches, history, alerts, now)
+        lived.append(str(alerts[watches[0].labels].state))
+    assert lived == states.split()
 
 
 def test_an_alert_says_what_it_is_about() -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tests.drawn import T0
 from watchdog.config import parse
-from watchdog.model import Labels, Reading, SignalKey
+from watchdog.model import Held, Labels, Reading, SignalKey, Since
 from watchdog.sidecar import Sidecar
 from watchdog.signals.base import GatheredSignal, Signal, SignalConfig
 from watchdog.sources import OVERDUE, Source, Timed, Turn, local_sources, look
@@ -123,6 +123,42 @@ class Counter(GatheredSignal[SignalConfig]):
             Reading(signal.key, now, trouble="no" if "2" in signal.key.service else None)
             for signal in signals
         ]
+
+
+async def test_an_age_does_not_grow_while_nobody_looks() -> None:
+    """A slow server is left alone for half a minute: that nothing was seen of a stream is not its silence."""
+    config = parse("services: {a: {stream: {key: s, expect_every: 5s}}}")
+    sidecar = Sidecar(config, lambda: T0)
+    (key,) = (spec.key for spec in config.signals if spec.key.kind == "stream")
+    resting = [30 * SECOND]
+    newest = T0
+
+    async def ask(asked: Sequence[Any], now: datetime) -> list[Reading]:
+        values: dict[str, Held] = {
+            "age": Since(newest.timestamp()),
+            "overdue": Since(newest.timestamp(), per=5.0),
+            "expected": 5.0,
+        }
+        return [Reading(key, now, values)]
+
+    signal = sidecar.fleet.signals[key]
+    turns = [Turn(5 * SECOND, [signal], None)]
+    sidecar.sources = [Source("redis", turns, ask, Slow.give_up, lambda: resting[0])]
+
+    async def firing(now: datetime) -> set[str]:
+        await sidecar.tick(now)
+        return {alert.name for alert in sidecar.alerts.values() if alert.firing}
+
+    assert await firing(T0) == set()
+    for seconds in (5, 10, 15, 20, 25):
+        assert await firing(T0 + seconds * SECOND) == set(), seconds
+    newest, resting[0] = T0 + 29 * SECOND, timedelta(0)  # all the while there were entries
+    for seconds in (30, 35, 40):
+        assert await firing(T0 + seconds * SECOND) == set(), seconds
+    for seconds in (45, 50):  # and now there are none
+        told = await firing(T0 + seconds * SECOND)
+    assert told == {"StreamSilent"}
+    await sidecar.fleet.close()
 
 
 async def test_those_who_ask_the_same_are_asked_for_together() -> None:

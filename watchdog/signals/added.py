@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
-from watchdog.entries import EntryId
+from watchdog.entries import ORIGIN, EntryId
 from watchdog.facts import StreamFacts
 from watchdog.signals.asking import read_id
 from watchdog.signals.base import Command, Reply
@@ -54,8 +54,14 @@ def gain(key: str, before: StreamFacts, facts: StreamFacts, *, anew: bool) -> As
 
 
 def may_be_more(before: StreamFacts, facts: StreamFacts, newest: EntryId) -> bool:
-    """Say whether entries may have gone unseen: the last itself, or all that stood there before."""
-    passed = before.length > 0 and (facts.first is None or facts.first > before.generated)
+    """
+    Say whether entries may have come and gone unseen: the last itself, or any where none of before is left.
+
+    What is empty was emptied, and may be again before the next look; but what was never used has no past.
+    """
+    if facts.generated <= before.generated:
+        return False
+    passed = before.generated > ORIGIN and (facts.first is None or facts.first > before.generated)
     return passed or newest < facts.generated
 
 
