@@ -11,7 +11,7 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # A process that finds no compiled modules compiles them at every start, and the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench dashboards lock system clean
+.PHONY: demo test check bench incidents dashboards lock system clean
 
 demo: $(READY)
 	$(BIN)/watchdog demo --fault $(FAULT) --for $(FOR)
@@ -30,6 +30,11 @@ bench: $(READY)
 	$(BIN)/python -m bench.logs
 	$(BIN)/python -m bench.notify
 	$(BIN)/python -m bench.page
+	$(BIN)/python -m bench.race
+
+# Every way to stop working, and everything normal: docs/incidents.md, made anew (about half an hour).
+incidents: $(READY) system
+	$(BIN)/python -m tests.incident --write docs/incidents.md
 
 # What Grafana and Prometheus are given, made anew from rules.yaml; the tests hold the files to it.
 dashboards: $(READY)

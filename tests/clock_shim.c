@@ -7,12 +7,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 static volatile int64_t none = 0, *offset = &none;
+static int (*real)(clockid_t, struct timespec *); /* the C library's, which asks the kernel without a system call */
 
 __attribute__((constructor)) static void map_offset(void) {
     const char *path = getenv("CLOCK_OFFSET_FILE");
@@ -31,7 +31,8 @@ static void shift(struct timespec *at) {
 }
 
 int clock_gettime(clockid_t id, struct timespec *at) {
-    int failed = syscall(SYS_clock_gettime, id, at);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int failed = real(id, at);
     if (!failed && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) shift(at);
     return failed;
 }

@@ -41,6 +41,11 @@ class MovedClock:
         self._write()
         return self.now()
 
+    def move_to(self, moment: datetime) -> None:
+        """Have it be *moment* now."""
+        self.offset = moment - utc_now()
+        self._write()
+
     def _write(self) -> None:
         nanoseconds = (self.offset // timedelta(microseconds=1)) * 1000
         with self._file.open("r+b" if self._file.exists() else "wb") as file:

@@ -11,7 +11,7 @@ import pytest
 
 from watchdog.demo.server import EmbeddedServer, start_server
 from watchdog.pipeline.health import Vitals
-from watchdog.pipeline.runtime import Context, connect
+from watchdog.pipeline.runtime import Context, Loop, Service, connect
 from watchdog.pipeline.settings import Env
 
 DEADLINE_SECONDS = 20.0
@@ -46,6 +46,17 @@ def context(redis: Any) -> Callable[[str, Mapping[str, str]], Context]:
 
     def build(service: str, env: Mapping[str, str]) -> Context:
         return Context(redis, Env(env), logging.getLogger(service), Vitals(service))
+
+    return build
+
+
+@pytest.fixture
+def loop_of(context: Callable[[str, Mapping[str, str]], Context]) -> Callable[..., Loop]:
+    """A function that returns a loop around a service."""
+
+    def build(name: str, service: Callable[[Context], Service], **env: str) -> Loop:
+        built = context(name, env)
+        return Loop(name, service(built), built)
 
     return build
 

@@ -50,7 +50,12 @@ DECISIONS = {
     "partial": (
         intent("HOLD", "BTCUSDT", action="PARTIAL_25"),
         FLAT,
-        "SKIP PARTIAL_25 0 action_normalized_partial_25_unknown_variant action_hold",
+        "SKIP PARTIAL_25 0 action_hold",
+    ),
+    "unknown": (
+        intent("HOLD", "BTCUSDT", action="PARTIAL_33"),
+        FLAT,
+        "SKIP PARTIAL_33 0 action_normalized_partial_33_unknown_variant action_hold",
     ),
     "old": (
         intent("BUY", "XRPUSDT", timestamp="2026-02-17T21:32:19Z"),

@@ -2,24 +2,26 @@
 
 import logging
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from watchdog.pipeline import names
-from watchdog.pipeline.apply_layer import OUR_KILL_SWITCH, REQUIRED_HEARTBEATS, ApplyLayer
+from watchdog.pipeline import market, names
+from watchdog.pipeline.apply_layer import ApplyLayer
 from watchdog.pipeline.execution import Execution
+from watchdog.pipeline.gates import OUR_KILL_SWITCH, REQUIRED_HEARTBEATS
 from watchdog.pipeline.intent_bridge import IntentBridge
-from watchdog.pipeline.messages import Plan
+from watchdog.pipeline.messages import Plan, compact
+from watchdog.pipeline.permits import GRANTED, Permits
 from watchdog.pipeline.rl_feedback import RlFeedback
 from watchdog.pipeline.rl_trainer import RlTrainer
-from watchdog.pipeline.runtime import Context, Loop, Service, Write, append
+from watchdog.pipeline.runtime import Loop, Service, Write, append
 
 pytestmark = pytest.mark.redis
 
-ContextOf = Callable[[str, Mapping[str, str]], Context]
 BUY = Plan("p1", "SOLUSDT", "EXECUTE", "ENTRY_PROPOSED", side="BUY", qty=0.6)
 NO_GRACE = {"RISK_BOOT_GRACE_SEC": "0.000001"}
 
@@ -38,26 +40,23 @@ JUNK: Mapping[str, Mapping[str | bytes, str | bytes]] = {
 }
 
 
-@pytest.fixture
-def loop_of(context: ContextOf) -> Callable[..., Loop]:
-    """A function that returns a loop around a service."""
-
-    def build(name: str, service: Callable[[Context], Service], **env: str) -> Loop:
-        built = context(name, env)
-        return Loop(name, service(built), built)
-
-    return build
-
-
 def beat(redis: Any, *keys: str) -> None:
     """Set heartbeats as their services do."""
     for key in keys:
         redis.set(key, "1771364540", ex=30)
 
 
-def send(redis: Any, plan: Plan) -> None:
+def propose(redis: Any, plan: Plan) -> None:
     """Put a plan on its stream."""
     redis.execute_command(*append(names.APPLY_PLAN, plan.order_fields(5, 0.0)).command)
+
+
+def send(redis: Any, plan: Plan) -> None:
+    """Put a plan on its stream, with all that it needs to be let through."""
+    propose(redis, plan)
+    redis.rpush(names.permit(plan.plan_id), GRANTED)
+    redis.set(names.POLICY, compact({"universe": [plan.symbol]}))
+    redis.set(names.P33_SNAPSHOT, compact({"ts": time.time(), "symbols": [plan.symbol]}))
 
 
 def errors(redis: Any) -> list[str]:
@@ -114,6 +113,50 @@ def test_the_gate(case: Case, redis: Any, loop_of: Callable[..., Loop]) -> None:
     assert redis.get(names.KILL_SWITCH) == case.switch_after
 
 
+NO_PERMIT = "permit_timeout_or_missing:missing_p26"
+NO_SNAPSHOT = "p33_permit_denied:no_exchange_snapshot"
+PERMITTED = {
+    "granted": ("SOLUSDT", {}, ""),
+    "denied": ("LINKUSDT", {}, NO_PERMIT),
+    "never covered": ("TRXUSDT", {}, NO_SNAPSHOT),
+    "not covered here": ("SOLUSDT", {"P33_SYMBOLS": "BTCUSDT,ETHUSDT"}, NO_SNAPSHOT),
+}
+
+
+@pytest.mark.parametrize(("symbol", "env", "expected"), PERMITTED.values(), ids=PERMITTED)
+def test_permits(
+    symbol: str, env: Mapping[str, str], expected: str, redis: Any, loop_of: Callable[..., Loop]
+) -> None:
+    """An order passes with the permit and the snapshot that the permits service gives for it."""
+    beat(redis, *REQUIRED_HEARTBEATS)
+    propose(redis, replace(BUY, symbol=symbol, qty=50.0 / market.PRICES[symbol]))
+    loop_of("permits", Permits, **env).step(0)
+    loop_of("apply_layer", ApplyLayer, **NO_GRACE).step(0)
+    assert errors(redis) == [expected]
+    assert not redis.exists(names.permit(BUY.plan_id)), "a permit is taken, and holds once"
+
+
+def test_an_order_nobody_answers_is_refused(redis: Any, loop_of: Callable[..., Loop]) -> None:
+    """Where no permit comes the wait for it ends."""
+    beat(redis, *REQUIRED_HEARTBEATS)
+    send(redis, BUY)
+    redis.delete(names.permit(BUY.plan_id))
+    loop_of("apply_layer", ApplyLayer, **NO_GRACE, PERMIT_WAIT_SEC="0.01").step(0)
+    assert errors(redis) == [NO_PERMIT]
+
+
+@pytest.mark.parametrize("before", ["", "7"], ids=["none yet", "without its expiry"])
+def test_the_day_is_counted(before: str, redis: Any, loop_of: Callable[..., Loop]) -> None:
+    """What is executed counts until midnight; a count that has lost its expiry goes on for ever."""
+    beat(redis, *REQUIRED_HEARTBEATS)
+    if before:
+        redis.set(names.EXECUTED_TODAY, before)
+    send(redis, BUY)
+    loop_of("apply_layer", ApplyLayer, **NO_GRACE).step(0)
+    assert redis.get(names.EXECUTED_TODAY) == str(int(before or 0) + 1)
+    assert (redis.ttl(names.EXECUTED_TODAY) == -1) == bool(before)
+
+
 def test_the_start_up_grace_ends(redis: Any, loop_of: Callable[..., Loop]) -> None:
     """An order is blocked while the service boots, and none later."""
     beat(redis, *REQUIRED_HEARTBEATS)
@@ -136,7 +179,7 @@ def test_a_plan_is_answered_once(redis: Any, loop_of: Callable[..., Loop]) -> No
     assert errors(redis) == ["", "duplicate_plan"]
 
 
-@pytest.mark.parametrize("service", [IntentBridge, ApplyLayer, Execution, RlFeedback, RlTrainer])
+@pytest.mark.parametrize("service", [IntentBridge, ApplyLayer, Execution, RlFeedback, RlTrainer, Permits])
 def test_junk_is_logged_and_acknowledged(
     service: type[Service], redis: Any, loop_of: Callable[..., Loop], caplog: pytest.LogCaptureFixture
 ) -> None:

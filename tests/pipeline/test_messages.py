@@ -94,7 +94,13 @@ def test_plan_of_shape_a_survives_the_bus() -> None:
 def test_plan_of_shape_b_survives_the_bus() -> None:
     """A plan that proposes nothing is read as it was written."""
     reasons = ("action_normalized_partial_25_unknown_variant", "action_hold")
-    plan = Plan("48b3", "XRPUSDT", "SKIP", "PARTIAL_25", kill_score=0.51, r_net=2.44, reason_codes=reasons)
+    plan = Plan(
+        *("48b3", "XRPUSDT", "SKIP", "PARTIAL_25"),
+        kill_score=0.51,
+        r_net=2.44,
+        reason_codes=reasons,
+        reduce_only=True,
+    )
     fields = plan.hold_fields(NOW)
     assert line(fields) == (
         "plan_id=48b3 symbol=XRPUSDT action=PARTIAL_25 kill_score=0.51 R_net=2.44 decision=SKIP "

@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from watchdog.demo.layout import build_pipeline
 from watchdog.demo.server import EmbeddedServer, free_port, start_server
-from watchdog.demo.supervisor import Supervisor, SupervisorError, build_pipeline
+from watchdog.demo.supervisor import Supervisor
+from watchdog.demo.units import SupervisorError
 from watchdog.pipeline import PORTS, names
 from watchdog.pipeline.messages import body
 from watchdog.pipeline.runtime import connect
@@ -94,7 +96,7 @@ def health(supervisor: Supervisor, service: str) -> dict[str, Any]:
 
 def caught_up(redis: Any) -> bool:
     """Say whether the execution service has read and acknowledged everything."""
-    (group,) = redis.xinfo_groups(names.APPLY_RESULT)
+    (group,) = (g for g in redis.xinfo_groups(names.APPLY_RESULT) if g["name"] == names.EXECUTION_GROUP)
     return (group["lag"], group["pending"]) == (0, 0)
 
 
@@ -223,7 +225,7 @@ async def test_the_pipeline_survives_its_redis(directory: Path) -> None:
                 states = [supervisor.unit_state(service) for service in PORTS]
                 assert [(state["ActiveState"], state["NRestarts"]) for state in states] == [
                     ("active", "0")
-                ] * 6
+                ] * len(PORTS)
 
 
 def connect_to(server: EmbeddedServer) -> Any:

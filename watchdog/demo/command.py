@@ -19,7 +19,7 @@ from watchdog.conditions import suggest
 from watchdog.demo.faults import FAULTS, Fault
 from watchdog.demo.run import run_demo
 from watchdog.demo.server import ServerError
-from watchdog.demo.supervisor import SupervisorError
+from watchdog.demo.units import SupervisorError
 from watchdog.errors import WatchdogError
 from watchdog.pipeline import PORTS
 from watchdog.progress import progress

@@ -3,107 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
 from watchdog.clock import utc_now
-from watchdog.config import Config, load
+from watchdog.config import parse
 from watchdog.demo.faults import Fault
+from watchdog.demo.inbox import Inbox
+from watchdog.demo.layout import build_pipeline
+from watchdog.demo.report import Report
+from watchdog.demo.rules import HASTY, find_tools, places, rules_text
 from watchdog.demo.server import HOST, EmbeddedServer, start_server
-from watchdog.demo.supervisor import Supervisor, build_pipeline
+from watchdog.demo.stage import Stage
+from watchdog.demo.supervisor import Supervisor
 from watchdog.errors import WatchdogError
 from watchdog.report import SignalReport, Snapshot, Status
 from watchdog.sidecar import Sidecar
 from watchdog.state import StateFile
-from watchdog.units import rfc3339, show_duration
+from watchdog.units import show_duration
 from watchdog.web.app import build_app
 from watchdog.web.server import WebServer, bind
 
-RULES = Path(__file__).with_name("rules.yaml")
 WARM_UP = timedelta(seconds=60)
+LOOK_EVERY = timedelta(seconds=1)
+ACT_EVERY = 0.1  # seconds between two looks at who of the actors is due
 HEARTBEAT_TTL = 10
 Say = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class Inbox:
-    """The demo's receiver: keeps when each alert's notification arrived."""
-
-    arrived: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
-
-    def app(self) -> Starlette:
-        """Return the application that takes the sidecar's webhook."""
-
-        async def take(request: Request) -> Response:
-            at = utc_now()
-            for alert in (await request.json())["alerts"]:
-                labels = alert["labels"]
-                self.arrived.setdefault((labels["alertname"], labels["service"], alert["status"]), at)
-            return Response(status_code=204)
-
-        return Starlette(routes=[Route("/alerts", take, methods=["POST"])])
-
-
-@dataclass(slots=True)
-class Report:
-    """What was broken, what should have been said, and what was."""
-
-    faults: Sequence[Fault]
-    broken_at: datetime | None = None
-    fired: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def expected(self) -> set[tuple[str, str]]:
-        """Return the alerts that have to come."""
-        return {alert for fault in self.faults for alert in fault.expected}
-
-    @property
-    def unexpected(self) -> list[tuple[str, str]]:
-        """Return the alerts that came and mean nothing."""
-        possible = self.expected | {alert for fault in self.faults for alert in fault.possible}
-        return sorted(alert for alert in self.fired if alert not in possible)
-
-    @property
-    def ok(self) -> bool:
-        """Say whether exactly what was expected was said."""
-        return not self.unexpected and self.expected <= set(self.fired)
-
-    def as_json(self, inbox: Inbox) -> dict[str, Any]:
-        """Return the report as SPEC §4 writes it."""
-        names = list(dict.fromkeys(name for fault in self.faults for name, _ in fault.expected))
-        return {
-            "fault": ",".join(fault.id for fault in self.faults) or None,
-            "broken_at": self.broken_at and rfc3339(self.broken_at),
-            "expected": names,
-            "detected": [self._detected(alert, inbox) for alert in self.fired],
-            "unexpected": [{"alertname": name, "service": service} for name, service in self.unexpected],
-            "ok": self.ok,
-        }
-
-    def _detected(self, alert: tuple[str, str], inbox: Inbox) -> dict[str, Any]:
-        """Return one alert; a symptom held back by its cause has no notification of its own."""
-        found = self.fired[alert]
-        told = inbox.arrived.get((*alert, "firing"))
-        return {
-            "alertname": alert[0],
-            "service": alert[1],
-            "cause": found["cause"],
-            "after_seconds": self._after(found["at"]),
-            "notified_after_seconds": self._after(told) if told else None,
-        }
-
-    def _after(self, at: datetime) -> float | None:
-        return round((at - self.broken_at).total_seconds(), 1) if self.broken_at else None
 
 
 class Demo:
@@ -114,10 +42,14 @@ class Demo:
         self.pipeline = build_pipeline(directory, server.url)
         _shorten_heartbeat(self.pipeline)
         self.inbox = Inbox()
+        self.stage = Stage(self.pipeline, server, self.inbox, utc_now, _wait)
         hook = bind(HOST, 0)
         web = bind(HOST, port or 0)
-        self.config = _config(directory, server, self.pipeline, hook.getsockname()[1], web.getsockname()[1])
+        find_tools(directory)
+        known = places(self.stage, hook.getsockname()[1], web.getsockname()[1], LOOK_EVERY)
+        self.config = parse(rules_text(haste=True), "the demo's rules.yaml", {**HASTY, **known})
         self.sidecar = Sidecar(self.config, utc_now, StateFile(self.config.state or ":memory:", utc_now))
+        self._acting: asyncio.Task[None] | None = None
         self.servers = [WebServer(self.inbox.app(), hook), WebServer(build_app(self.sidecar), web)]
 
     async def start(self) -> None:
@@ -126,13 +58,23 @@ class Demo:
         for server in self.servers:
             server.start()
         self.sidecar.start()
+        self._acting = asyncio.create_task(self._act(), name="actors")
 
     async def stop(self) -> None:
         """Stop everything, in reverse order."""
+        if self._acting is not None:
+            self._acting.cancel()
+            await asyncio.gather(self._acting, return_exceptions=True)
         await self.sidecar.stop()
         for server in self.servers:
             await server.stop()
         await self.pipeline.stop()
+
+    async def _act(self) -> None:
+        """Have those beside the pipeline do what they do."""
+        while True:
+            self.stage.act()
+            await asyncio.sleep(ACT_EVERY)
 
     async def healthy(self) -> None:
         """Return once every service is seen to work and to succeed; WatchdogError if that takes too long."""
@@ -192,7 +134,7 @@ async def _watch(demo: Demo, report: Report, end: datetime | None) -> None:
     for fault in report.faults:
         report.broken_at = report.broken_at or utc_now()
         demo.say(f"BREAKING {fault.id}: {fault.title}")
-        await fault.breaks(demo.pipeline)
+        await fault.breaks(demo.stage)
     told: set[tuple[str, str, str]] = set()
     while end is None or utc_now() < end:
         demo.note(report)
@@ -231,16 +173,6 @@ def _shorten_heartbeat(pipeline: Supervisor) -> None:
     )
 
 
-def _config(
-    directory: Path, server: EmbeddedServer, pipeline: Supervisor, hook_port: int, port: int
-) -> Config:
-    """Load the demo's rules with the places of this run, and let `unit` find the supervisor's systemctl."""
-    os.environ["PATH"] = f"{directory / 'tools'}{os.pathsep}{os.environ.get('PATH', '')}"
-    places: Mapping[str, str] = {
-        "REDIS_URL": server.url,
-        "DEMO": str(directory),
-        "PORT": str(port),
-        "HOOK_PORT": str(hook_port),
-        **{f"PORT_{service}": str(number) for service, number in pipeline.ports.items()},
-    }
-    return load(RULES, places)
+async def _wait(span: timedelta) -> None:
+    """Let time pass as it does."""
+    await asyncio.sleep(span.total_seconds())

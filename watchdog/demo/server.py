@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -92,16 +92,43 @@ class EmbeddedServer:
     port: int
     url: str
     directory: Path
-    process: subprocess.Popen[bytes]
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    process: subprocess.Popen[bytes] = field(init=False)
 
-    def stop(self) -> None:
-        """End the server at once; stopping twice is harmless."""
+    def __post_init__(self) -> None:
+        self.resume()
+
+    def resume(self) -> None:
+        """Start it (again after `halt`, with what was saved) and return once it answers."""
+        log = self.directory / "server.log"
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(  # noqa: S603 - the caller chose the binary
+                tethered(self.argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.environment},
+                start_new_session=True,  # a Ctrl-C is ours to hear, not the server's
+            )
+        try:
+            _wait_until_ready(self, log)
+        except BaseException:
+            self.stop()
+            raise
+
+    def halt(self) -> None:
+        """End the server at once, and keep its directory."""
         self.process.terminate()
         try:
             self.process.wait(STOP_WITHIN_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def stop(self) -> None:
+        """End the server at once; stopping twice is harmless."""
+        self.halt()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -149,7 +176,6 @@ def _start_on(
     port: int, binary: str, users: Sequence[str], environment: Mapping[str, str], extra: Sequence[str]
 ) -> EmbeddedServer:
     directory = Path(tempfile.mkdtemp(prefix="watchdog-server-"))
-    log = directory / "server.log"
     # fmt: off
     argv = [
         binary, "--port", str(port), "--bind", HOST, "--dir", str(directory),
@@ -160,22 +186,7 @@ def _start_on(
         acl = directory / "users.acl"
         acl.write_text("".join(f"{line}\n" for line in users), encoding="utf-8")
         argv += ["--aclfile", str(acl)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - the caller chose the binary
-            tethered([*argv, *extra]),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
-            start_new_session=True,  # a Ctrl-C is ours to hear, not the server's
-        )
-    server = EmbeddedServer(port, f"redis://{HOST}:{port}/0", directory, process)
-    try:
-        _wait_until_ready(server, log)
-    except BaseException:
-        server.stop()
-        raise
-    return server
+    return EmbeddedServer(port, f"redis://{HOST}:{port}/0", directory, [*argv, *extra], environment)
 
 
 def _wait_until_ready(server: EmbeddedServer, log: Path) -> None:

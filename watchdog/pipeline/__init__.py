@@ -14,5 +14,7 @@ PORTS: Mapping[str, int] = {
     "apply_layer": 8003,
     "rl_feedback": 8004,
     "rl_trainer": 8005,
+    "exits": 8006,
+    "permits": 8007,
 }
 """The services, and where each answers `GET /health` unless it is told otherwise."""

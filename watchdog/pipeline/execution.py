@@ -12,6 +12,8 @@ from typing import Any
 
 from watchdog.pipeline import market, names
 from watchdog.pipeline.messages import (
+    ORDERING,
+    REFUSING,
     Body,
     UnreadableError,
     body,
@@ -20,6 +22,7 @@ from watchdog.pipeline.messages import (
     iso,
     number,
     order_id_of,
+    side_of,
     text,
     truth,
 )
@@ -53,12 +56,12 @@ INTENT_FIELDS = frozenset(declared.name for declared in fields(TradeIntent))
 
 def order_of(said: Body) -> Order | None:
     """Return the order that an apply.result of any shape placed, or None if it placed none."""
-    if decision_of(said) == "SKIP" or not truth(said.get("executed")):
+    if decision_of(said) not in ORDERING or not truth(said.get("executed")):
         return None
-    step: Mapping[str, Any] = {"side": said.get("side"), "qty": said.get("filled_qty")}
+    step: Mapping[str, Any] = {**said, "qty": said.get("filled_qty")}
     if said.get("steps_results"):
-        step = _first_step(text(said, "steps_results"))
-    return Order(text(said, "symbol"), text(step, "side"), number(step, "qty"))
+        step = _first_step(str(said["steps_results"]))
+    return Order(text(said, "symbol"), side_of(step), number(step, "qty"))
 
 
 def _first_step(steps: str) -> Mapping[str, Any]:
@@ -144,11 +147,15 @@ class Execution(Service):
 
     def _answered(self, said: Body, now: float) -> dict[str, object] | None:
         decision, symbol = decision_of(said), text(said, "symbol")
-        if decision == "SKIP":
-            return None
         order = order_of(said)
         if order is not None:
             return self._fill(order, str(said.get("plan_id", "")), now)
+        if decision not in ORDERING and (decision not in REFUSING or truth(said.get("executed"))):
+            executed = said.get("executed")
+            self.log.warning("Not carried out: %s is %.40r, executed %.40r", symbol, decision, executed)
+            return None
+        if decision == "SKIP":
+            return None
         if decision in REFUSED_BY_EXCHANGE:
             self.log.info("🚫 TERMINAL STATE: FAILED | %s | Reason: %s", symbol, said.get("error"))
             return rejected(symbol, now)
@@ -169,5 +176,9 @@ class Execution(Service):
     def _fill(self, order: Order, plan_id: str, now: float) -> dict[str, object]:
         payload = filled(order, plan_id, now)
         self.vitals.last_work = now
-        self.log.info("✅ ORDER FILLED %s %s qty=%g", order.side, order.symbol, order.qty)
+        self.tell(order)
         return payload
+
+    def tell(self, order: Order) -> None:
+        """Log that *order* was filled."""
+        self.log.info("✅ ORDER FILLED %s %s qty=%g", order.side, order.symbol, order.qty)

@@ -1,8 +1,10 @@
 """`GET /health`, as every service of the pipeline answers it: by being there, not by what it gets done."""
 
+import contextlib
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
@@ -21,6 +23,7 @@ class Vitals:
     errors: ErrorCount = field(default_factory=ErrorCount)
     last_work: float | None = None
     connected: bool = False
+    clock: Callable[[], float] = time.time
 
     def report(self, now: float) -> dict[str, object]:
         """Return the body of `/health`."""
@@ -51,17 +54,25 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.partition("?")[0] != "/health":
             self.send_error(404)
             return
-        report = json.dumps(self.server.vitals.report(time.time())).encode()
+        report = json.dumps(self.server.vitals.report(self.server.vitals.clock())).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(report)))
         self.end_headers()
-        self.wfile.write(report)
+        with contextlib.suppress(ConnectionError):  # whoever asked has gone
+            self.wfile.write(report)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: requests are not the service's work."""
 
 
-def serve_health(port: int, vitals: Vitals) -> None:
-    """Answer `/health` on *port* from a thread that ends with the process."""
-    threading.Thread(target=_Server(port, vitals).serve_forever, name="health", daemon=True).start()
+def serve_health(port: int, vitals: Vitals) -> Callable[[], None]:
+    """Answer `/health` on *port* from a thread that ends with the process; return what ends it before."""
+    server = _Server(port, vitals)
+    threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True).start()
+
+    def end() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return end

@@ -20,12 +20,14 @@ from watchdog.pipeline.messages import (
     moment,
     number,
     plan_id_of,
+    side_of,
     text,
 )
 from watchdog.pipeline.runtime import BLOCK_SECONDS, Context, Entry, Input, Service, Write, append
 from watchdog.pipeline.settings import Env
 
 PROPOSE_AGAIN_SECONDS = 0.5
+HOLDS = {"HOLD": "kill_score_close_ok", "PARTIAL_25": "action_hold"}
 INTENTS = Input(names.TRADE_INTENT, names.INTENT_BRIDGE_GROUP)
 RESULTS = Input(names.EXECUTION_RESULT, names.EXECUTION_BRIDGE_GROUP)
 
@@ -64,7 +66,7 @@ def read_ledger(rows: Mapping[str, str]) -> dict[str, Position]:
 
 def decide(said: Body, created: float, ledger: Ledger, settings: BridgeSettings, now: float) -> Plan | str:
     """Return the plan that an intent comes to, or the reason why it is dropped."""
-    symbol, side = text(said, "symbol"), text(said, "side")
+    symbol, side = text(said, "symbol"), side_of(said)
     age = now - moment(said, "timestamp", created)
     if age > settings.max_age_seconds:
         return f"Drop old intent {side} {symbol}: {age:.0f} s"
@@ -93,8 +95,8 @@ def decide(said: Body, created: float, ledger: Ledger, settings: BridgeSettings,
 
 
 def _why_hold(action: str) -> tuple[str, ...]:
-    if action == "HOLD":
-        return ("kill_score_close_ok",)
+    if action in HOLDS:
+        return (HOLDS[action],)
     return (f"action_normalized_{action.lower()}_unknown_variant", "action_hold")
 
 
@@ -102,7 +104,7 @@ def book(fill: Body, ledger: Ledger) -> tuple[Position | None, float]:
     """Return the position after *fill*, and what a close earned."""
     symbol, price = text(fill, "symbol"), number(fill, "entry_price")
     before = ledger.get(symbol)
-    if text(fill, "action") != "BUY":
+    if side_of(fill) != "BUY":
         return None, (price - before.entry_price) * before.qty if before else 0.0
     bought = number(fill, "position_size_usd") / price
     if before is None:

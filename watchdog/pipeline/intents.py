@@ -13,7 +13,7 @@ from watchdog.pipeline.runtime import BLOCK_SECONDS, Context, Service, Write, ap
 PLANS_PER_CYCLE = 192
 FLAT_SELLS_PER_CYCLE = 82  # three intents in ten
 TICK_SECONDS = 0.05
-CATCH_UP_SECONDS = 1.0
+CATCH_UP_SECONDS = 1.0  # what was missed for longer is not made up for
 FORM_EVERY = 16  # so often a hold comes flat, and as often inside `data`
 
 
@@ -50,6 +50,7 @@ REFUSED = (
     Draft("LINKUSDT", "BUY"),
     Draft("XRPUSDT", "SELL", source="exit-gateway", extra={"action": "FULL_CLOSE"}),
 )
+MARKETS = frozenset({"moving", "flat"})  # in a flat one there is nothing to trade
 FLAT_SYMBOLS = ("AAAUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT")
 HELD_SYMBOLS = ("XRPUSDT", "BTCUSDT", "ETHUSDT", "AAAUSDT", "SOLUSDT")
 
@@ -117,17 +118,29 @@ def entry_of(draft: Draft, correlation_id: str, serial: int, now: float) -> dict
     return {key: str(value) for key, value in (payload | common).items()}
 
 
+def is_order(draft: Draft) -> bool:
+    """Say whether *draft* would be traded, or would have been if nobody refused it."""
+    return draft in ORDERS or draft in REFUSED
+
+
 class Intents(Service):
     """Write intents to `trade.intent` at a steady rate."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.rate = context.env.number("RATE", 8.0)
+        self.catch_up = context.env.number("CATCH_UP_SEC", CATCH_UP_SECONDS)
         self.cycle = cycle()
-        self.every = PLANS_PER_CYCLE / len(self.cycle) / self.rate
+        self.pace(context.env.number("RATE", 8.0))
+        if context.env.word("MARKET", "moving", MARKETS) == "flat":
+            self.cycle = [draft for draft in self.cycle if not is_order(draft)]
         self.serial = 0
         self.due = 0.0
         self.correlation_id = ""
+
+    def pace(self, rate: float) -> None:
+        """Propose *rate* plans a second from now on."""
+        self.rate = rate
+        self.every = (1 - FLAT_SELLS_PER_CYCLE / (PLANS_PER_CYCLE + FLAT_SELLS_PER_CYCLE)) / rate
 
     def settings_in_effect(self) -> Mapping[str, object]:
         """Return the rate."""
@@ -135,7 +148,7 @@ class Intents(Service):
 
     def tick(self, now: float) -> Sequence[Write]:
         """Return the intents that are due; after a long halt only one, not all that were missed."""
-        if now - self.due > CATCH_UP_SECONDS:
+        if now - self.due > self.catch_up:
             self.due = now
         writes = []
         while self.due <= now:

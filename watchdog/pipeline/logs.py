@@ -1,11 +1,12 @@
 """Log files in the formats found on the real pipeline, a different one for each service. Times are UTC."""
 
+import contextlib
 import json
 import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
@@ -15,6 +16,7 @@ FORMATS: Mapping[str, tuple[str, str | None]] = {
     "intent_bridge": ("%(asctime)s - %(name)s - %(levelname)s - %(message)s", None),
     "apply_layer": ("%(asctime)s [%(levelname)s] %(message)s", "%Y-%m-%d %H:%M:%S"),
     "execution": ("%(asctime)s | %(levelname)-8s | %(name)s | %(message)s", None),
+    "exits": ("%(asctime)s | %(levelname)s | %(message)s", None),
     "rl_feedback": ("[%(asctime)s] [%(name)s] [%(levelname)s] %(message)s", None),
 }
 HOUR = 3600.0
@@ -63,16 +65,34 @@ class ErrorCount(logging.Handler):
         return sum(moment > now - HOUR for moment in self.moments.copy())
 
 
-def open_log(service: str, path: Path | None, errors: ErrorCount) -> logging.Logger:
+class LogFile(WatchedFileHandler):
+    """A log file that is followed through rotations; while it cannot be written, lines are lost."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write *record*."""
+        with contextlib.suppress(OSError):  # a service does not end because nobody can read of it
+            super().emit(record)
+
+
+def open_log(
+    service: str, path: Path | None, errors: ErrorCount, clock: Callable[[], float] = time.time
+) -> logging.Logger:
     """Return the logger of *service*, which writes to *path* (or to stderr) and counts into *errors*."""
+
+    def on_our_clock(record: logging.LogRecord) -> bool:
+        record.created = clock()
+        record.msecs = record.created % 1 * 1000
+        return True
+
     handler: logging.Handler
     if path is None:
         handler = logging.StreamHandler(sys.stderr)
     else:
-        handler = WatchedFileHandler(path, encoding="utf-8")  # goes on in the new file after a rotation
+        handler = LogFile(path, encoding="utf-8")
     handler.setFormatter(_formatter(service))
     name = "__main__" if service == "execution" else service
     log = logging.Logger(name, logging.INFO)  # of its own: no root handlers, no other service's
+    log.addFilter(on_our_clock)
     log.addHandler(handler)
     log.addHandler(errors)
     return log

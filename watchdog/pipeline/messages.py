@@ -12,10 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from watchdog.traceparent import TRACEPARENT
+
 Fields = Mapping[str, str]
 Body = Mapping[str, Any]
 
 ENVELOPES = ("payload", "data", "details")
+NOT_SAID = frozenset({*ENVELOPES, TRACEPARENT})
+ORDERING = frozenset({"EXECUTE", "RECONCILE_CLOSE"})
+REFUSING = frozenset({"SKIP", "BLOCKED", "ERROR", "HALT", "DENIED", "REJECTED"})
+LONGEST_TEXT = 200
+SIDES = frozenset({"BUY", "SELL"})
 
 
 class UnreadableError(ValueError):
@@ -23,8 +30,8 @@ class UnreadableError(ValueError):
 
 
 def body(fields: Fields) -> dict[str, Any]:
-    """Return what an entry says, flat fields and the content of its envelopes together."""
-    said: dict[str, Any] = {key: value for key, value in fields.items() if key not in ENVELOPES}
+    """Return what an entry says, flat fields and the content of its envelopes together, but not its trace."""
+    said: dict[str, Any] = {key: value for key, value in fields.items() if key not in NOT_SAID}
     for envelope in ENVELOPES:
         if envelope in fields:
             content = _json(fields[envelope], envelope)
@@ -35,22 +42,29 @@ def body(fields: Fields) -> dict[str, Any]:
 
 
 def text(said: Body, key: str) -> str:
-    """Return the non-empty text under *key*."""
+    """Return the non-empty text under *key*, which is one that can be logged."""
     value = said.get(key)
     if not isinstance(value, str) or not value:
         raise UnreadableError(f"no {key}")
+    if len(value) > LONGEST_TEXT or not value.isprintable():
+        raise UnreadableError(f"{key} is no name: {value[:40]!r}")
     return value
+
+
+def side_of(said: Body) -> str:
+    """Return the side, which half of the bus writes under `action`."""
+    return str(said["action"]) if not said.get("side") and said.get("action") in SIDES else text(said, "side")
 
 
 def number(said: Body, key: str, default: float | None = None) -> float:
     """Return the finite number under *key*; without *default* it has to be there."""
     value = said.get(key, default)
     try:
-        found = float(value)
-    except (TypeError, ValueError):
-        raise UnreadableError(f"{key} is no number: {value!r}") from None
+        found = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
     if not math.isfinite(found):
-        raise UnreadableError(f"{key} is no number: {value!r}")
+        raise UnreadableError(f"{key} is no number: {str(value)[:40]!r}")
     return found
 
 
@@ -76,7 +90,7 @@ def moment(said: Body, key: str, default: float) -> float:
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
-        raise UnreadableError(f"{key} is no time: {value!r}") from None
+        raise UnreadableError(f"{key} is no time: {value[:40]!r}") from None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
@@ -108,6 +122,7 @@ class Plan:
     source: str = ""
     kill_score: float = 0.0
     r_net: float = 0.0
+    reduce_only: bool = False
     reason_codes: Sequence[str] = ()
 
     def order_fields(self, leverage: int, now: float) -> dict[str, str]:
@@ -119,7 +134,7 @@ class Plan:
             "side": self.side,
             "type": "MARKET",
             "qty": f"{self.qty:g}",
-            "reduceOnly": str(self.side == "SELL").lower(),
+            "reduceOnly": str(self.reduce_only or self.side == "SELL").lower(),
             "source": self.source,
             "action": self.action,
             "leverage": str(leverage),
@@ -157,6 +172,7 @@ def plan_of(fields: Fields) -> Plan:
         source=str(said.get("source", "")),
         kill_score=number(said, "kill_score", 0.0),
         r_net=number(said, "R_net", 0.0),
+        reduce_only=truth(said.get("reduceOnly", said.get("reduce_only"))),
         reason_codes=tuple(filter(None, str(said.get("reason_codes", "")).split(","))),
     )
 

@@ -18,6 +18,9 @@ EXECUTION_RESULT = stream("execution.result")
 TRADE_EXECUTION_RES = stream("trade.execution.res")
 EXITBRAIN_PNL = stream("exitbrain.pnl")
 RL_REWARDS = stream("rl_rewards")
+HARVEST_INTENT = stream("harvest.intent")
+TRADE_CLOSED = stream("trade.closed")
+PERMIT_P26 = stream("permit.p26")
 
 INTENT_BRIDGE_GROUP = "quantum:group:intent_bridge"
 APPLY_LAYER_GROUP = "apply_layer_entry"
@@ -25,9 +28,28 @@ EXECUTION_GROUP = "quantum:group:execution:trade.intent"
 EXECUTION_BRIDGE_GROUP = "quantum:group:bridge:execution.result"
 RL_FEEDBACK_GROUP = "quantum:group:rl_feedback_v2"
 RL_TRAINER_GROUP = "quantum:group:rl_trainer"
+EXITS_GROUP = "quantum:group:exits"
+EXIT_EXECUTOR_GROUP = "quantum:group:exit_executor"
+PERMITS_GROUP = "p33"
 
 KILL_SWITCH = "quantum:global:kill_switch"
+OTHER_SWITCHES = (
+    "quantum:kill_switch",
+    "quantum:emergency_stop",
+    "quantum:trading:halted",
+    "quantum:risk:kill",
+    "quantum:governor:freeze",
+)
+SAFE_MODE = "quantum:safe_mode"
+POLICY = "quantum:policy:current"
+P33_SNAPSHOT = "quantum:p33:snapshot"
+EXECUTED_TODAY = "quantum:governor:executed_today"
 POSITIONS = "quantum:ledger:positions"
+
+
+def permit(plan_id: str) -> str:
+    """Return the key under which *plan_id* is permitted, or not."""
+    return f"quantum:permit:p26:{plan_id}"
 
 
 def seen_plan(plan_id: str) -> str:

@@ -8,10 +8,11 @@ takes the entry up again after its restart.
 
 import logging
 import os
+import secrets
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from watchdog.pipeline import names
 from watchdog.pipeline.health import Vitals
 from watchdog.pipeline.messages import Fields, UnreadableError
 from watchdog.pipeline.settings import Env
+from watchdog.traceparent import TRACEPARENT, Traceparent, parse_traceparent
 
 MAX_LENGTH = 10_000
 BATCH = 20
@@ -56,6 +58,10 @@ class Write:
 
     command: tuple[str | int | float, ...]
 
+    def under(self, trace: Traceparent) -> "Write":
+        """Return the write with *trace* in the entry it adds, if it adds one."""
+        return Write((*self.command, TRACEPARENT, str(trace))) if self.command[0] == "XADD" else self
+
 
 @dataclass(frozen=True)
 class Context:
@@ -65,6 +71,15 @@ class Context:
     env: Env
     log: logging.Logger
     vitals: Vitals
+    clock: Callable[[], float] = time.time
+
+
+class Ended(Exception):  # noqa: N818 - it is no error by itself
+    """The service ends by itself, with *status*."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
 
 
 class Service:
@@ -106,15 +121,23 @@ def append(stream: str, fields: Fields) -> Write:
     return Write(("XADD", stream, "MAXLEN", "~", MAX_LENGTH, "*", *pairs))
 
 
-def connect(url: str) -> redis.Redis:
-    """Return a client that fails at once: waiting and trying again is the loop's business."""
+def span_after(carried: str | None) -> Traceparent:
+    """Return a new span in the trace that an entry *carried*, or in a new one if it carried none."""
+    before = parse_traceparent(carried)
+    if before is None:
+        return Traceparent(secrets.token_hex(16), secrets.token_hex(8))
+    return before._replace(span_id=secrets.token_hex(8))
+
+
+def connect(url: str, patience: float = 5.0) -> redis.Redis:
+    """Return a client that fails after *patience* seconds: trying again is the loop's business."""
     return redis.Redis.from_url(
         url,
         decode_responses=True,
         encoding_errors="replace",  # an entry may hold anything
         protocol=2,
         retry=Retry(NoBackoff(), 0),
-        socket_timeout=5.0,
+        socket_timeout=patience,
         socket_connect_timeout=2.0,
     )
 
@@ -127,6 +150,7 @@ class Loop:
         self.redis = context.redis
         self.log = context.log
         self.vitals = context.vitals
+        self.clock = context.clock
         self.consumer = f"{name}-{socket.gethostname()}-{os.getpid()}"
         self.heartbeat_key = names.heartbeat(service.beats_as or name)
         self.heartbeat_ttl = context.env.number("HEARTBEAT_TTL_SEC", service.heartbeat_ttl_seconds)
@@ -136,43 +160,56 @@ class Loop:
         self.next_claim = 0.0
 
     def run(self) -> None:
-        """Work until `stopping` is set, whatever Redis does meanwhile."""
+        """Work until `stopping` is set, whatever Redis does meanwhile; Ended if the service ends itself."""
         wait = BACK_OFF_SECONDS[0]
         while not self.stopping.is_set():
-            try:
-                self.step()
-            except redis.RedisError as exc:
-                if isinstance(exc, redis.ResponseError) and str(exc).startswith("NOGROUP"):
-                    self.create_groups()
-                    continue
-                if self.vitals.connected:
-                    self.log.warning("Redis does not serve us, trying again: %s", exc)
-                self.vitals.connected = False
+            if self.attempt() is None:
                 self.stopping.wait(wait)
                 wait = min(wait * 2, BACK_OFF_SECONDS[1])
             else:
                 wait = BACK_OFF_SECONDS[0]
         self.log.info("Stopped")
 
-    def step(self) -> None:
-        """Look once at everything the service has to do, do it, and only then say that it lives."""
+    def attempt(self, longest: float = BLOCK_SECONDS) -> int | None:
+        """Take a step; return how many entries were read, or None if Redis did not serve us."""
+        try:
+            return self.step(longest)
+        except redis.RedisError as exc:
+            if isinstance(exc, redis.ResponseError) and str(exc).startswith("NOGROUP"):
+                self.create_groups()
+                return 0
+            if self.vitals.connected:
+                self.log.warning("Redis does not serve us, trying again: %s", exc)
+            self.vitals.connected = False
+            return None
+
+    def step(self, longest: float = BLOCK_SECONDS) -> int:
+        """
+        Look once at everything the service has to do, do it, and only then say that it lives.
+
+        Wait for entries for *longest* seconds at most, not at all for 0; return how many were read.
+        """
         if not self.vitals.connected:
             self.create_groups()
             self.vitals.connected = True
             self.log.info("Connected to Redis as %s", self.consumer)
-        now = time.time()
-        self._commit(self.service.tick(now))
+        now = self.clock()
+        self._commit([write.under(span_after(None)) for write in self.service.tick(now)])
         if now >= self.next_claim:
             self.next_claim = now + CLAIM_EVERY_SECONDS
             self._take_up_pending_entries()
         # A heartbeat that is due is not kept waiting for entries that may not come.
-        pause = max(0.0, min(self.service.pause(now), self.next_heartbeat - now))
+        pause = max(0.0, min(self.service.pause(now), self.next_heartbeat - now, longest))
         if not self.service.inputs:
             self.stopping.wait(pause)
+        block_ms = max(1, int(pause * 1000)) if longest else None
+        read = 0
         for source in self.service.inputs:
-            last = source is self.service.inputs[-1]
-            self._answer(self._read(source, block_ms=max(1, int(pause * 1000)) if last else None))
-        self._beat(time.time())
+            entries = self._read(source, block_ms if source is self.service.inputs[-1] else None)
+            self._answer(entries)
+            read += len(entries)
+        self._beat(self.clock())
+        return read
 
     def create_groups(self) -> None:
         """Make every consumer group that is not there, and its stream."""
@@ -205,14 +242,16 @@ class Loop:
                 return  # the rest stays pending and is taken up after the restart
             writes: Sequence[Write] = ()
             try:
-                writes = self.service.handle(entry, time.time())
+                writes = self.service.handle(entry, self.clock())
             except UnreadableError as exc:
                 self.log.warning("Dropped unreadable entry %s of %s: %s", entry.id, stream, exc)
             except redis.RedisError:
                 raise
             except Exception:  # one poison entry must not end the service, nor come back for ever
                 self.log.exception("Dropped entry %s of %s", entry.id, stream)
-            self._commit([*writes, Write(("XACK", stream, consumer_group, entry.id))])
+            span = span_after(entry.fields.get(TRACEPARENT))
+            answers = [write.under(span) for write in writes]
+            self._commit([*answers, Write(("XACK", stream, consumer_group, entry.id))])
 
     def _commit(self, writes: Sequence[Write]) -> None:
         if writes:

@@ -49,6 +49,10 @@ class Env:
             raise SettingError(f"{key}={text}: not a positive number")
         return value
 
+    def text(self, key: str, default: str) -> str:
+        """Return the text of *key* as it stands there."""
+        return self.values.get(key, default)
+
     def word(self, key: str, default: str, allowed: frozenset[str]) -> str:
         """Return the word of *key*, which is one of *allowed*."""
         text = self.values.get(key, default)
