@@ -14,10 +14,21 @@ RUNBOOKS = "https://github.com/pipeline-watchdog/pipeline-watchdog/blob/main/doc
 
 BUILTIN: Mapping[str, Mapping[str, Any]] = {
     "NoExecutions": {
-        "when": ["executions.age > 1h", "executions.offered[1h] > 0"],
+        "when": [
+            "executions.age > 1h",
+            "executions.offered[1h] > 0",
+            "executions.rhythm == 0 or executions.overdue > 2",  # where longer silences are usual
+        ],
         "severity": "critical",
         "summary": "{service} has not succeeded for {executions.age} although work was offered"
         " {executions.offered[1h]} times in the last hour",
+    },
+    "ExecutionsOverdue": {
+        "when": ["executions.overdue > 2", "executions.offered_since > 0"],
+        "for": "1m",  # for what has just been offered
+        "severity": "critical",
+        "summary": "{service} has not succeeded for {executions.age}, {executions.overdue} times as long as"
+        " is usual, although work was offered {executions.offered_since} times since",
     },
     "HeartbeatStale": {
         "when": ["heartbeat.age > 5m"],
@@ -92,6 +103,12 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "when": ["executions.age > 1h", "executions.offered[1h] == 0"],
         "severity": "info",
         "summary": "{service} has had nothing to do for over an hour (last success {executions.age} ago)",
+    },
+    "SlowOrders": {
+        "when": ["trace.overdue > 1"],
+        "severity": "warning",
+        "summary": "{service}: an order has been under way for {trace.unfinished} and has not come to"
+        " {trace.missing_stage}",
     },
     "HeartbeatFrozen": {
         "when": ["heartbeat.unchanged > 5m"],
@@ -174,10 +191,23 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "summary": "{service} has consumers that are gone and still hold unfinished entries:"
         " {consumes.ghosts} of group {group}",
     },
+    "SecondInstance": {
+        "when": ["consumes.alive > 1"],
+        "for": "30s",
+        "severity": "critical",
+        "summary": "{service} runs {consumes.alive} times although it must be alone: so many consumers work"
+        " on {stream} (group {group})",
+    },
     "StreamSilent": {
-        "when": ["stream.overdue > 3"],
+        "when": ["stream.overdue > 3", "stream.expected > 0s"],
         "severity": "critical",
         "summary": "{service}: nothing has been added to {stream} for {stream.age}",
+    },
+    "StreamOverdue": {
+        "when": ["stream.overdue > 3", "stream.usual > 0s"],
+        "severity": "warning",
+        "summary": "{service}: nothing has been added to {stream} for {stream.age}, where {stream.usual} at"
+        " most is usual",
     },
     "StreamUnbounded": {
         "when": ["stream.length > 100000", "stream.capped == 0", "stream.added[1h] > 0"],

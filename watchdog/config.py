@@ -37,6 +37,8 @@ from watchdog.schema import (
     FileModel,
     PairModel,
     PingModel,
+    RecordModel,
+    TracesModel,
 )
 from watchdog.signals import SIGNALS
 from watchdog.signals.base import Signal, SignalConfig
@@ -100,7 +102,9 @@ class Config:
     reports: tuple[Report, ...]
     ping: PingModel | None
     heartbeat: BeatModel | None
+    traces: TracesModel | None
     pair: PairModel | None
+    record: RecordModel | None
     tokens: Mapping[str, str]
     compat: frozenset[str]
     discover: tuple[Plan, ...]
@@ -273,7 +277,9 @@ class _Whole:
             reports=tuple(audience.reports()),
             ping=model.ping,
             heartbeat=model.heartbeat,
+            traces=model.traces,
             pair=model.pair,
+            record=model.record,
             tokens=self._tokens(),
             compat=frozenset(model.compat),
             discover=self.plans,

@@ -87,17 +87,20 @@ ESTIMATED: Mapping[str, Callable[[GroupLook], Held]] = {"time_to_loss": time_to_
 class GroupValues(Worked):
     """The measures of a `consumes` signal after one look."""
 
-    __slots__ = ("_look", "_verdict")
+    __slots__ = ("_alive", "_look", "_verdict")
 
-    def __init__(self, look: GroupLook, verdict: Verdict) -> None:
+    def __init__(self, look: GroupLook, verdict: Verdict, alive: float | None = None) -> None:
         self._look = look
         self._verdict = verdict
+        self._alive = alive  # None where nobody asked
 
     def __getitem__(self, name: str) -> Held:
         if name == "verdict":
             return self._verdict.value
         if (measure := MEASURED.get(name)) is not None:
             return measure(self._look)
+        if name == "alive" and self._alive is not None:
+            return self._alive
         estimate = ESTIMATED[name](self._look)
         if estimate is None:
             raise KeyError(name)
@@ -106,6 +109,7 @@ class GroupValues(Worked):
     def __iter__(self) -> Iterator[str]:
         yield from MEASURED
         yield from (name for name, estimate in ESTIMATED.items() if estimate(self._look) is not None)
+        yield from ("alive",) if self._alive is not None else ()
         yield "verdict"
 
     def __len__(self) -> int:
@@ -125,6 +129,8 @@ class GroupValues(Worked):
         for name, estimate in ESTIMATED.items():
             if (found := estimate(self._look)) is not None:
                 held[name] = found
+        if self._alive is not None:
+            held["alive"] = self._alive
         held["verdict"] = self._verdict.value
         return held
 

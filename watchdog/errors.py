@@ -11,6 +11,7 @@ Every error of ours, in one tree.
     │   └── UnansweredError an endpoint did not answer, and in which way (`watchdog.endpoints.dialing`)
     ├── NotifyError      a notification was not accepted; says whether to try again
     ├── StateError       the state file cannot be used
+    ├── RecordingError   a recording cannot be written, or is none
     └── RemoteError      the running sidecar cannot be asked, or says no (`watchdog.remote`)
 
 Each message is one sentence for the person who has to act on it, and never holds a secret.
@@ -85,3 +86,7 @@ class NotifyError(WatchdogError):
 
 class StateError(WatchdogError):
     """Say why the state file cannot be used."""
+
+
+class RecordingError(WatchdogError):
+    """Say why a recording cannot be written or read."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from watchdog.redisurl import parse_redis_url
-from watchdog.units import parse_duration
+from watchdog.units import Unit, parse_duration, parse_number
 
 Scalar = bool | int | float | str
 
@@ -100,6 +100,17 @@ RedisUrl = Annotated[SecretStr, BeforeValidator(_need_redis)]
 """A URL of Redis (`watchdog.redisurl`) that is never shown, since it may carry a password."""
 SecretUrl = Annotated[SecretStr, BeforeValidator(_need_url)]
 """An http(s) URL that is never shown, since it may carry its own key."""
+
+
+def _size(text: str) -> str:
+    if parse_number(text, Unit.BYTES) < SMALLEST:
+        raise ValueError(f'"{text}" is too small (give at least 1MiB)')
+    return text
+
+
+SMALLEST = 2**20
+Size = Annotated[str, BeforeValidator(_spelt), AfterValidator(_size)]
+"""A size as people write it: 64MiB."""
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -28,8 +28,8 @@ WINDOW = 300.0
 """How many seconds back a verdict reaches."""
 GRAIN = 10.0
 """Marks are at least so many seconds apart: more would tell no more of a trend."""
-GHOST_IDLE_MS = 3_600_000
-"""A consumer idle for longer that still holds entries is a ghost (failure-modes S05)."""
+GHOST_AFTER = 3600.0
+"""A consumer idle for so many seconds that still holds entries is a ghost, unless the file says otherwise."""
 JITTER = 1.0
 """Redis tells how long ago, we reckon when that was: from look to look it differs by less, in seconds."""
 BEFORE_STREAMS = 1_500_000_000_000
@@ -303,13 +303,14 @@ def holders_of(
     deliveries: tuple[Delivery, ...] | None,
     bodies: tuple[int | None, bool],
     at: float,
+    ghost_after: float = GHOST_AFTER,
 ) -> Holders:
     """Return what *consumers* and the oldest pending entries come to."""
     rows = consumers or ()
     quiet = min(map(quiet_ms, rows), default=None)
     apart = any(one.inactive_ms is not None for one in rows)
     tried = min((one.idle_ms for one in rows), default=0) if apart else None
-    ghosts = ((c.name, c.pending) for c in rows if c.pending and quiet_ms(c) > GHOST_IDLE_MS)
+    ghosts = ((c.name, c.pending) for c in rows if c.pending and quiet_ms(c) > ghost_after * 1000)
     return Holders(
         at,
         quiet_at=None if quiet is None else at - quiet / 1000,

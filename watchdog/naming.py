@@ -17,6 +17,7 @@ FAMILY_LABEL = {
     "body": "field",
     "constant_share": "field",
     "share": "decision",
+    "stage": "stage",
     "perf": "label",
 }
 """Under which label the variable part of ``matches.<name>`` and its like is exported."""

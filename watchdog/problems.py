@@ -150,6 +150,10 @@ def place(path: Path, root: Any) -> str:
             return ": ".join(["discover", *_inner(rest)]) if rest[1:] else "discover"
         case ("maintenance", int(i), *rest):
             return ": ".join([f"maintenance window {i + 1}", *_inner(rest)])
+        case ("tests", int(i), str(part), int(j), *rest):
+            return ": ".join([f"test {i + 1}", f"{part} {j + 1}", *_inner(rest)])
+        case ("tests", int(i), *rest):
+            return ": ".join([f"test {i + 1}", *_inner(rest)])
         case ("reports", int(i), *rest):
             return ": ".join([f"report {i + 1}", *_inner(rest)])
     return ".".join(str(part) for part in path)

@@ -56,6 +56,13 @@ class Rule:
         return tuple(condition for alternatives in self.when for condition in alternatives)
 
     @property
+    def spoken(self) -> str:
+        """Return what must hold in one line; alternatives stand in brackets among other conditions."""
+        among = len(self.when) > 1
+        told = ((" or ".join(map(str, alternatives)), len(alternatives)) for alternatives in self.when)
+        return " and ".join(f"({one})" if among and count > 1 else one for one, count in told)
+
+    @property
     def reach(self) -> timedelta:
         """Return how far back the rule looks, its `for` included."""
         windows = [c.term.window for c in self.conditions if c.term.window] or [ZERO]

@@ -21,14 +21,16 @@ from pydantic import (
 from watchdog.alerts import KEEP_FIRINGS
 from watchdog.conditions import suggest
 from watchdog.discovery import Plan
-from watchdog.fields import Address, Duration, RedisUrl, Secret, SecretUrl, Wait, one_or_many
+from watchdog.fields import Address, Duration, RedisUrl, Secret, SecretUrl, Size, Wait, one_or_many
 from watchdog.globs import parse_exclusion, parse_pattern
 from watchdog.notifiers import NOTIFIERS
+from watchdog.notifiers.base import Headers
 from watchdog.rules import Severity
 from watchdog.schedule import Schedule, parse_schedule
 from watchdog.signals import SIGNALS
 from watchdog.signals.base import RedisSignal, Signal, SignalConfig
 from watchdog.telling import OWN_SERVICE
+from watchdog.units import Unit, parse_number
 
 IMPLICIT = {"redis": "redis", "watchdog": OWN_SERVICE, "receiver": OWN_SERVICE, "discovery": OWN_SERVICE}
 """The signals that are always there, and the services that have them."""
@@ -235,6 +237,26 @@ class ReportModel(ScheduleModel):
         return self
 
 
+class TracesModel(Model):
+    """Where finished traces are sent as spans."""
+
+    otlp: SecretUrl = Field(description="OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces")
+    headers: Headers = Field(default_factory=dict, description="headers to send along; never shown")
+    timeout: Duration = Field("10s", validate_default=True, description="how long to wait for an answer")
+
+
+class RecordModel(Model):
+    """What is seen, kept in a file for `watchdog replay`."""
+
+    path: str = Field(min_length=1, description="the file; nobody else may read it")
+    max_size: Size = Field("64MiB", description="so large it may grow; then the oldest is dropped")
+
+    @property
+    def most(self) -> int:
+        """Return the largest size in bytes."""
+        return int(parse_number(self.max_size, Unit.BYTES))
+
+
 class PingModel(Model):
     """An address outside that must hear from us, and raises the alarm when it does not."""
 
@@ -398,7 +420,9 @@ class FileBase(Model):
     reports: tuple[ReportModel, ...] = Field((), description="what is told though nothing is wrong")
     ping: PingModel | None = Field(None, description="a dead-man's switch outside")
     heartbeat: BeatModel | None = Field(None, description="a heartbeat of the watchdog's own")
+    traces: TracesModel | None = Field(None, description="where finished traces are sent as spans")
     pair: PairModel | None = Field(None, description="share the work of telling with another watchdog")
+    record: RecordModel | None = Field(None, description="keep what is seen, for `watchdog replay`")
     api: ApiModel = Field({}, validate_default=True, description="who may write")
 
 

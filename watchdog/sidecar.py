@@ -30,11 +30,14 @@ from watchdog.model import Labels, Reading, SignalKey
 from watchdog.muting import Ack, Silence, settle, settle_acks
 from watchdog.notifications import Notification, Reason
 from watchdog.pair import pair_of
+from watchdog.recorder import Recorder
 from watchdog.records import read_ack, read_silence, write_ack, write_silence
 from watchdog.report import Snapshot, snapshot
+from watchdog.scout import Discovered
 from watchdog.signals import receiver, watchdog
-from watchdog.sources import look
+from watchdog.sources import behind, look
 from watchdog.state import StateFile
+from watchdog.tape import Tape
 from watchdog.telling import OWN_SERVICE, Decision, Receipts, Ticket, Wishes, due, owed
 from watchdog.timeline import Timeline
 from watchdog.trends import Trends
@@ -72,13 +75,20 @@ class Pulse:
     state_failures: int = 0
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
     signs: Signs = field(default_factory=Counter)
+    exported: Counter[str] = field(default_factory=Counter)  # traces, by what became of them
 
 
 class Sidecar:
     """Watches what *config* says; built in `cli`, driven by `start` or by hand in tests."""
 
-    def __init__(self, config: Config, clock: Clock, state: StateFile | None = None) -> None:
-        """Take up what an earlier process left in *state*; without one nothing outlives this process."""
+    def __init__(
+        self, config: Config, clock: Clock, state: StateFile | None = None, tape: Tape | None = None
+    ) -> None:
+        """
+        Take up what an earlier process left in *state*; without one nothing outlives this process.
+
+        What is seen goes onto the *tape*, if there is one.
+        """
         self.config = config
         self.clock = clock
         self.pulse = Pulse(clock())
@@ -106,6 +116,7 @@ class Sidecar:
         self.reasons: Mapping[Ticket, Reason] = {}
         self.latest: Snapshot | None = None
         self._testing_until: datetime | None = None
+        self.recorder = Recorder(tape)
         self._set_aside_at = self.pulse.started_at if self.state.set_aside else None
         self._patience = min(LONGEST_PATIENCE, config.every.total_seconds() / 2)
         self._driver: asyncio.Task[None] | None = None
@@ -115,9 +126,12 @@ class Sidecar:
     async def tick(self, now: datetime) -> None:
         """Look once, decide once, tell whoever has to know."""
         readings = await look(self.sources, now, self._patience)
-        self._take_found()
+        change = self._take_found()
         mine = (found for found in readings if found.signal in self.fleet.signals)  # one may be gone by now
-        self.history = self.history.add([*mine, *self._own_readings(now)])
+        seen = (*mine, *self._own_readings(now))
+        self.history = self.history.add(seen)
+        self.history.behind = behind(self.sources, now)
+        self.recorder.take(now, seen, change, self.wishes, self.history.latest.values())
         self._note_failures()
         before = self.alerts
         self.alerts = self.judge.judge(self.history, before, now, owed(self.receipts))
@@ -126,6 +140,7 @@ class Sidecar:
             settle(self.wishes.silences, self.alerts.values(), now),
             settle_acks(self.wishes.acks, self.alerts.values()),
         )
+        self.recorder.settled(self.wishes)
         waiting = self.outbox.beginnings()
         decision = due(self.alerts, self.receipts, self.config.policy, self.wishes, now, waiting=waiting)
         self._note_reasons(decision)
@@ -143,7 +158,7 @@ class Sidecar:
         if self.chronicle.tick(self.latest, self.alerts, self.wishes, self.history.fresh):
             self.keep()  # once more and last of all: whatever is wrong with it, what is due is on its way
 
-    def _take_found(self) -> None:
+    def _take_found(self) -> Discovered:
         """Watch what was discovered since the tick before, and forget what is gone for long."""
         change = self.fleet.take()
         if change.added or change.gone:
@@ -157,6 +172,7 @@ class Sidecar:
             keep_for_good()
         if self._found_version != (version := self.fleet.version):
             self._found_version, self.found = version, self.fleet.memory()
+        return change
 
     def tell(
         self, messages: tuple[Notification, ...] = (), withdrawn: frozenset[Ticket] = frozenset()
@@ -376,6 +392,7 @@ class Sidecar:
         if self.pair is not None:
             await self.pair.stop()
         await self.fleet.close()
+        self.recorder.close()
         self.chronicle.close(self.clock())
         self.keep()
         self.state.close()

@@ -92,7 +92,7 @@ ALIVE = """
   {alert: X, when: heartbeat.age > 1m, except: [trainer]}                   | it may fire
   {alert: X, when: [heartbeat.age > 1m, executions.age > 1h]}               | can never fire: no service it applies to has the signal heartbeat, executions
   {alert: X, when: consumes.pending > 9, services: [trainer]}               | can never fire: no service it applies to has the signal consumes
-  {alert: X, when: stream.overdue > 3}                                      | can never fire: discovered: stream does not offer overdue as it is configured
+  {alert: X, when: stream.expected > 3s}                                    | can never fire: discovered: stream does not offer expected as it is configured
   {alert: X, when: heartbeat.age > 1m, services: [discoverd]}               | service "discoverd" is not defined
 """
 

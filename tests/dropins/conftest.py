@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shutil
 import subprocess
 import threading
@@ -21,6 +22,7 @@ from watchdog.clock import utc_now
 from watchdog.config import parse
 from watchdog.demo.server import HOST, EmbeddedServer, free_port, start_server, tethered
 from watchdog.sidecar import Sidecar
+from watchdog.traceparent import Traceparent
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "prometheus"
@@ -57,7 +59,9 @@ services:
     heartbeat:
       - {{key: beat, ttl: 30s}}
       - {{key: progress, expect_success: 1h}}
-    stream: {{key: results, expect_every: 1h, timestamp: at, fields: {{price: {{range: [1, 9]}}}}}}
+    stream:
+      - {{key: results, expect_every: 1h, timestamp: at, fields: {{price: {{range: [1, 9]}}}}}}
+      - {{key: ticker}}
     consumes: {{stream: work, group: workers}}
     executions:
       stream: results
@@ -69,7 +73,9 @@ services:
       fields: {{price: {{range: [1, 9]}}}}
       timestamp: at
       at_most: 10000/1h
+      expect_every: 1h
       input: {{stream: work, all_answered: true}}
+    trace: {{stages: {{work: work, done: results}}, at_most: 1h}}
     log: {{path: "{directory}/worker.log", expect_every: 1h, patterns: {{late: late}}}}
     unit: [{{name: worker.service}}, {{name: worker.timer, expect_every: 1d}}]
     health: {{url: "{url}", numbers: [waiting]}}
@@ -135,8 +141,9 @@ class Bench:
         )
         self.client.xadd("found:stream", {"symbol": "AAAUSDT"})
         for result in ({"status": "filled", "price": "5"}, {"status": "rejected", "error": "no_position"}):
-            self.client.xadd("work", {"symbol": "AAAUSDT"})
-            self.client.xadd("results", {**result, "at": now.isoformat()})
+            trace = {"traceparent": str(Traceparent(secrets.token_hex(16), secrets.token_hex(8)))}
+            self.client.xadd("work", {"symbol": "AAAUSDT", **trace})
+            self.client.xadd("results", {**result, "at": now.isoformat(), **trace})
         self.client.xreadgroup("workers", "one", {"work": ">"}, noack=True)
         with (self.directory / "worker.log").open("a", encoding="utf-8") as log:
             for level in ("INFO", "ERROR"):
@@ -189,6 +196,8 @@ def bench(server: EmbeddedServer, endpoint: str, tmp_path: Path, monkeypatch: py
     client: Any = redis.Redis.from_url(server.url)
     client.flushall()
     client.xgroup_create("work", "workers", "0", mkstream=True)
+    for hours in range(240, 0, -6):  # long enough for its usual gap to be learnt
+        client.xadd("ticker", {"price": "5"}, id=int((utc_now().timestamp() - hours * 3600) * 1000))
     client.xgroup_create("found:stream", "finders", "0", mkstream=True)
     text = RULES.format(redis=server.url, directory=tmp_path, closed_port=free_port(), url=endpoint)
     made = Bench(Sidecar(parse(text), utc_now), client, tmp_path)

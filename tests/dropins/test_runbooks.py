@@ -18,9 +18,9 @@ from typer.main import get_command
 
 from watchdog.builtin import BUILTIN, RUNBOOKS, raw_rules
 from watchdog.cli import app
-from watchdog.config import load, parse
+from watchdog.config import parse
 from watchdog.demo.faults import FAULTS
-from watchdog.demo.run import RULES as DEMO_RULES
+from watchdog.demo.rules import rules_text
 from watchdog.demo.server import EmbeddedServer
 from watchdog.errors import ConfigError
 from watchdog.pipeline import PORTS
@@ -32,7 +32,8 @@ from .conftest import ROOT, alerting_rules
 HEADINGS = ["What it means", "How to confirm", "Usual causes", "How to fix", "How to silence rightly"]
 PAGES = [path for folder in ("templates", "static") for path in (ROOT / "watchdog/web" / folder).iterdir()]
 """What the status page is made of."""
-DEMO = re.findall(r"^  - alert: (\w+)$", DEMO_RULES.read_text(encoding="utf-8"), re.MULTILINE)
+DEMO = set(re.findall(r"/runbooks/(\w+)", rules_text(haste=False)))
+"""The alerts of its own that the demo has a page for."""
 OF_PROMETHEUS = [str(rule["alert"]) for rule in alerting_rules()]
 TEXTS = {name: read_runbook(name) or "" for name in runbook_names()}
 IDS = {
@@ -131,10 +132,13 @@ def test_alerts_link_to_their_own_page() -> None:
 def test_the_demo_links_to_pages_of_its_own() -> None:
     """It has no internet to rely on: its sidecar serves them."""
     places = {f"PORT_{service}": "1" for service in PORTS} | {"PORT": "2", "HOOK_PORT": "3"}
-    config = load(DEMO_RULES, {"REDIS_URL": "redis://127.0.0.1:4", "DEMO": "/nowhere", **places})
-    linked = {rule.alert: rule.runbook for rule in config.rules}
-    assert linked == {name: f"http://127.0.0.1:2/runbooks/{name}" for name in linked}
-    assert set(DEMO) <= set(linked)
+    for haste in (True, False):
+        text = rules_text(haste=haste)
+        config = parse(text, environment={"REDIS_URL": "redis://127.0.0.1:4", "DEMO": "/nowhere", **places})
+        linked = {rule.alert: rule.runbook for rule in config.rules if rule.alert in runbook_names()}
+        assert linked == {name: f"http://127.0.0.1:2/runbooks/{name}" for name in linked}
+        assert {*BUILTIN, *DEMO} <= set(linked)
+    assert "FlatSellFlood" in DEMO
 
 
 def test_the_index_has_every_runbook_in_a_sentence() -> None:
@@ -174,11 +178,13 @@ def test_every_way_to_stop_working_is_on_some_page() -> None:
 
 
 def test_the_demo_is_named_where_it_can_show_it() -> None:
-    """`watchdog demo --fault ID` stands on the pages of the alerts that the fault must bring."""
-    for name, text in TEXTS.items():
-        assert set(re.findall(r"demo --fault (\w+)", text)) <= set(FAULTS), name
-    shown = {fault for text in TEXTS.values() for fault in re.findall(r"demo --fault (\w+)", text)}
-    assert shown == set(FAULTS)
+    """`watchdog demo --fault ID` stands on the page of each alert that names a fault, and only where it comes."""
+    brought = {fault.id: {alert for alert, _ in fault.expected} for fault in FAULTS.values()}
+    shown = {name: set(re.findall(r"demo\s+--fault\s+(\w+)", text)) for name, text in TEXTS.items()}
+    for name, faults in shown.items():
+        assert {fault for fault in faults if name not in brought.get(fault, ())} == set(), name
+    namers = {fault.expected[0][0] for fault in FAULTS.values() if fault.expected}
+    assert {name for name in namers & set(shown) if not shown[name]} == set()
 
 
 @pytest.mark.parametrize("name", runbook_names())
@@ -317,8 +323,9 @@ services:
   a:
     heartbeat: {{key: k, ttl: 30s}}
     stream: {{key: s, expect_every: 5s, expect_groups: true, fields: {{price: {{range: [0, 1]}}}}}}
-    consumes: {{stream: s, group: g}}
+    consumes: {{stream: s, group: g, single: true}}
     executions: {{stream: r, success: {{status: filled}}, reason: error, input: s}}
+    trace: {{stages: {{one: s, two: r}}, at_most: 1m}}
     log: {{path: /var/log/a.log, expect_every: 1m}}
     unit: [{{name: a.service}}, {{name: a.timer, expect_every: 1h}}]
     health: {{url: "https://127.0.0.1/health"}}

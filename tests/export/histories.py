@@ -24,19 +24,23 @@ from watchdog.web.measures import signal_pieces
 CONFIGS = {
     "heartbeat": "{key: beat, ttl: 30s, expect_success: 1h}",
     "stream": "{key: entries, expect_every: 1m, expect_groups: true, fields: {price: {range: [1, 9]}}}",
-    "consumes": "{stream: entries, group: g}",
+    "consumes": "{stream: entries, group: g, single: true}",
     "executions": "{stream: results, success: {ok: yes}, reason: error, ignore: {skip: yes}, never: [bad],"
     " input: {stream: in, all_answered: true}, fields: {price: {range: [1, 9]}}, timestamp: at,"
     " at_most: 9/1m, decision: {field: d, of: [A, B]}}",
+    "trace": "{stages: {in: entries, out: results}, at_most: 1m}",
     "log": "{path: /l.log, expect_every: 1m, patterns: {late: late}}",
     "unit": "{name: a.service, code: /code}",
     "timer": "{name: a.timer}",
+    "undeclared": "{key: entries}",
     "health": '{url: "https://h"}',
     "command": "{run: [/check]}",
     "settings": "{file: /e.env, baseline: /e.baseline, unit: a.service, require: {A: b}}",
     "flag": "{key: stop}",
 }
 """A configuration of each kind of signal with which it offers all its measures."""
+SIGNAL = {"timer": "unit", "undeclared": "stream"}
+"""What is another configuration of a signal, and of which."""
 ALWAYS_THERE = {"redis": "redis", "watchdog": "watchdog", "receiver": "watchdog", "discovery": "watchdog"}
 
 
@@ -76,7 +80,7 @@ class Row:
 
     def keys(self, config: Config) -> list[SignalKey]:
         """Return the signal it is about."""
-        kind = "unit" if self.kind == "timer" else self.kind
+        kind = SIGNAL.get(self.kind, self.kind)
         if kind not in ALWAYS_THERE:
             return [
                 spec.key for spec in config.signals if (spec.key.service, spec.key.kind) == (self.alert, kind)
@@ -109,7 +113,7 @@ def rules_of(rows: Sequence[Row], more: str = "") -> str:
     services: dict[str, list[str]] = {}
     for row in rows:
         if row.kind not in ALWAYS_THERE:
-            kind = "unit" if row.kind == "timer" else row.kind
+            kind = SIGNAL.get(row.kind, row.kind)
             services.setdefault(row.alert, []).append(f"{kind}: {CONFIGS[row.kind]}")
     named = {kind: [row.alert for row in rows if row.kind == kind] for kind in ALWAYS_THERE}
     lines = [f"  {service}: {{{', '.join(body)}}}" for service, body in services.items()]

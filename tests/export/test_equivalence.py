@@ -30,13 +30,15 @@ SHORT = """
   SyntheticHeartbeat | heartbeat  | synthetic=0                     | synthetic=1
   HeartbeatIdle      | heartbeat  | overdue=0.5                     | overdue=2
   HeartbeatFailing   | heartbeat  | done+1 failed+0                 | done+0 failed+1
-  NoExecutions       | executions | age=10 offered+1                | age=7200 offered+1
+  NoExecutions       | executions | age=10 offered+1 rhythm=0       | age=7200 offered+1 rhythm=0
+  ExecutionsOverdue  | executions | overdue=1 offered_since=0       | overdue=3 offered_since=5
   OneReason          | executions | total+5 succeeded+5             | total+5 succeeded+0 reason.full+5
   Unanswered         | executions | answered+5 offered+5            | answered+1 offered+5
   RateExceeded       | executions | of_limit=0.5                    | of_limit=2
   BadResults         | executions | bad_values+0                    | bad_values+1
   ForbiddenResult    | executions | forbidden+0                     | forbidden+1
   OldWork            | executions | old+0 skew=0                    | old+1 skew=900
+  SlowOrders         | trace      | overdue=0.5                     | overdue=2
   LogErrors          | log        | lines+10 errors+0               | lines+10 errors+5
   NewLogErrors       | log        | new_errors+0                    | new_errors+1
   LogBehind          | log        | late=0                          | late=90
@@ -47,7 +49,9 @@ SHORT = """
   PoisonEntry        | consumes   | deliveries=1                    | deliveries=9
   PendingBodiesGone  | consumes   | bodies_gone=0                   | bodies_gone=2
   GhostConsumers     | consumes   | ghosts=0                        | ghosts=1
-  StreamSilent       | stream     | overdue=1                       | overdue=4
+  SecondInstance     | consumes   | alive=1                         | alive=2
+  StreamSilent       | stream     | overdue=1 expected=60           | overdue=4 expected=60
+  StreamOverdue      | undeclared | overdue=1 usual=60              | overdue=4 usual=60
   StreamUnbounded    | stream     | length=9 capped=1 added+1       | length=200000 capped=0 added+1
   StreamUnread       | stream     | unread=0 added+1                | unread=1 added+1
   StreamAbandoned    | stream     | age=9 unread=0 length=5         | age=90000 unread=0 length=5

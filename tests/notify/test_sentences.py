@@ -17,6 +17,7 @@ WORDS = {
     "unit.state": "failed",
     "executions.top_reason": "no_position",
     "executions.top_decision": "HOLD",
+    "trace.missing_stage": "result",
     "health.problem": "status",
 }
 LABELS = {
@@ -52,6 +53,7 @@ def filled(summary: str) -> str:
 SENTENCES = """
   rule                | what it says
   NoExecutions        | execution has not succeeded for 2h 5m although work was offered 42 times in the last hour
+  ExecutionsOverdue   | execution has not succeeded for 2h 5m, 42 times as long as is usual, although work was offered 42 times since
   HeartbeatStale      | execution has sent no heartbeat for 2h 5m
   HeartbeatMissing    | execution has no heartbeat at svc:beat
   LogErrors           | execution logs errors in 97.3% of its lines (42 lines in 10 minutes)
@@ -64,6 +66,7 @@ SENTENCES = """
   OldWork             | execution takes old work for new: 42 results in 10 minutes, the newest 2h 5m late
   OneDecision         | execution decides HOLD nearly every time: in 97.3% of 42 cases within an hour
   NothingOffered      | execution has had nothing to do for over an hour (last success 2h 5m ago)
+  SlowOrders          | execution: an order has been under way for 2h 5m and has not come to result
   HeartbeatFrozen     | execution sends the same heartbeat again and again, unchanged for 2h 5m
   HeartbeatAhead      | execution sends heartbeats from 2h 5m in the future: its clock or the unit of its time is wrong
   HeartbeatNoExpiry   | execution writes a heartbeat that never expires although a TTL is declared (svc:beat)
@@ -77,7 +80,9 @@ SENTENCES = """
   PoisonEntry         | execution fails on one entry of apply.result again and again: delivered 42 times (group entry)
   PendingBodiesGone   | execution can never finish 42 entries of apply.result: what they said is gone (group entry)
   GhostConsumers      | execution has consumers that are gone and still hold unfinished entries: 42 of group entry
+  SecondInstance      | execution runs 42 times although it must be alone: so many consumers work on apply.result (group entry)
   StreamSilent        | execution: nothing has been added to apply.result for 2h 5m
+  StreamOverdue       | execution: nothing has been added to apply.result for 2h 5m, where 2h 5m at most is usual
   StreamUnbounded     | execution: apply.result grows without limit, 42 entries by now
   StreamUnread        | execution: nobody reads apply.result, though 42 entries were added in an hour
   StreamAbandoned     | execution: nothing has been added to apply.result for 2h 5m, and still somebody waits for it (consumer groups: 42)

@@ -248,7 +248,8 @@ def test_a_missing_input_leaves_only_the_offers_unknown(bench: Bench) -> None:
     bench.add("results", -9000, -10, executed="True")
     signal = executions(input="plans")
     found = bench.look(signal)
-    assert (found.gaps, found.known, found.values) == (("offered",), False, {"age": 10})
+    told_of_results = {"age": 10, "rhythm": 0, "offered_since": None}
+    assert (found.gaps, found.known, found.values) == (("offered",), False, told_of_results)
     assert found.evidence["input"] == 'stream "plans" does not exist'
     history = History(timedelta(hours=1)).add([found])
     assert told(history, signal, found.at, "offered") is None
@@ -293,7 +294,7 @@ def test_no_success_is_kept(bench: Bench) -> None:
     """The age is at least the time back to the oldest entry, and says that it is a bound."""
     bench.add("results", -4800, -10, executed="False")
     found = bench.look(executions())
-    assert found.values == {"age": AtLeast(4800)}
+    assert found.values == {"age": AtLeast(4800), "rhythm": 0}
     assert found.evidence["last_success"] == "none seen"
 
 
@@ -304,10 +305,10 @@ def test_no_success_is_kept_by_a_trimmed_stream(bench: Bench) -> None:
     bench.client.xtrim("results", maxlen=2, approximate=False)
     signal = executions()
     found = bench.look(signal)
-    assert found.values == {"age": AtLeast(4800)}
+    assert found.values == {"age": AtLeast(4800), "rhythm": 0}
     assert found.counts["total", ""].since == bench.after(-4800)
     bench.client.xadd("results", {"executed": "False"}, id=bench.id(50), maxlen=1, approximate=False)
-    assert bench.look(signal, 60).values == {"age": AtLeast(4860)}
+    assert bench.look(signal, 60).values == {"age": AtLeast(4860), "rhythm": 0}
 
 
 def test_a_stream_never_used(bench: Bench) -> None:
@@ -472,8 +473,10 @@ def test_refused_configurations(keys: dict[str, Any]) -> None:
 
 
 def test_offered_measures() -> None:
-    """Without an input nothing is offered, without a reason none is the most frequent."""
-    plain = {"total", "succeeded", "age", "success_ratio"}
-    assert set(executions().config.offered()) == plain
+    """Without an input nothing is offered, without a reason none is the most frequent; what is declared is not learnt."""
+    plain = {"total", "succeeded", "age", "success_ratio", "rhythm", "overdue"}
+    assert set(executions().config.offered()) == plain | {"usual"}
+    assert set(executions(expect_every="1h").config.offered()) == plain | {"expected"}
     full = executions(reason="error", input="plans").config.offered()
-    assert set(full) == plain | {"offered", "answered", "top_reason", "top_reason_share"}
+    offers = {"offered", "offered_since", "answered"}
+    assert set(full) == plain | offers | {"usual", "top_reason", "top_reason_share"}

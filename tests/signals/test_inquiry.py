@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -202,6 +202,67 @@ def test_each_consumer_on_demand() -> None:
     assert (facts.stream.length, facts.group.consumers) == (100, 1)
     signal.each_consumer = False
     assert len(signal.questions) == 2
+
+
+class Crew(Server):
+    """Its consumers are idle for as many seconds as told."""
+
+    idles: Mapping[str, int] = {}
+
+    def _xinfo_consumers(self, _: Command) -> Reply:
+        return [
+            [b"name", name.encode(), b"pending", self.pending, b"idle", idle * 1000, b"inactive", idle * 1000]
+            for name, idle in self.idles.items()
+        ]
+
+
+AT_WORK = """
+  what              | 0       | 30      | 60      | 90            | alive
+  two of them       | a:1 b:1 | a:2 b:9 | a:1 b:3 | a:1 b:1       | 0 0 2 2
+  one after another | a:1     | b:1 a:9 | b:1 a:39| b:1 a:69      | 0 0 1 1
+  a crash loop      | a:1     | b:1 a:30| c:1 b:31 a:60| d:1 c:31 b:61 a:90 | 0 0 0 0
+  a ghost           | a:1 b:99| a:1 b:129| a:1 b:159| a:1 b:189   | 0 0 1 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("_what", "first", "second", "third", "fourth", "alive"), rows(AT_WORK), ids=ids(AT_WORK)
+)
+def test_how_many_are_at_work(
+    _what: str, first: str, second: str, third: str, fourth: str, alive: str
+) -> None:
+    """Where one must be alone: who is at work now and was a minute ago; a restart never makes two of one."""
+    signal, server = signal_of("consumes", stream="s", group="g", single=True), Crew()
+    assert isinstance(signal, Consumes)
+    told = []
+    for number, drawn in enumerate((first, second, third, fourth)):
+        server.idles = {name: int(idle) for name, idle in (one.split(":") for one in drawn.split())}
+        server.consumers = len(server.idles)
+        server.add(number)
+        reading = look(signal, server, 30 * number)
+        assert reading is not None
+        told.append(f"{reading.values['alive']:g}")
+    assert " ".join(told) == alive
+
+
+def test_only_who_must_be_alone_is_counted() -> None:
+    """Where several consumers are how it scales, nothing is said of how many there are at work."""
+    reading = look(group(), Server(), 0)
+    assert reading is not None
+    assert "alive" not in dict(reading.values.items())
+    assert "alive" not in group().config.offered()
+
+
+def test_when_one_is_a_ghost_is_the_files_to_say() -> None:
+    """`ghost_after` is an hour unless the file says otherwise."""
+    signal = signal_of("consumes", stream="s", group="g", ghost_after="20s")
+    assert isinstance(signal, Consumes)
+    for one, ghosts in ((signal, 1.0), (group(), 0.0)):
+        server = Crew(pending=1)
+        server.idles = {"a": 30}
+        reading = look(one, server, 0)
+        assert reading is not None
+        assert reading.values["ghosts"] == ghosts
 
 
 # ---- what may not be asked ---------------------------------------------------------------------

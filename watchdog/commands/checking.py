@@ -69,10 +69,9 @@ def in_force(watch: Watch) -> str:
     """Return one line that says what holds for whom."""
     rule = watch.rule
     wait = f" for {write_duration(rule.for_)}" if rule.for_ else ""
-    conditions = " and ".join(" or ".join(map(str, alternatives)) for alternatives in rule.when)
     where = " ".join(f'{name}="{text}"' for name, text in watch.lead.labels.items())
     origin = "built in" if rule.builtin else "file"
-    return f"{watch.service}: {rule.alert} ({rule.severity}, {origin}): {conditions}{wait}  {where}".rstrip()
+    return f"{watch.service}: {rule.alert} ({rule.severity}, {origin}): {rule.spoken}{wait}  {where}".rstrip()
 
 
 def check_by_connecting(rules: Path, config: Config, form: Form) -> int:

@@ -18,9 +18,11 @@ from watchdog.config import Config
 from watchdog.errors import WatchdogError
 from watchdog.fields import parse_address
 from watchdog.garbage import collect_seldom, keep_for_good
+from watchdog.otlp import TraceExport
 from watchdog.sidecar import Sidecar
 from watchdog.state import StateFile
 from watchdog.systemd import systemd_of
+from watchdog.tape import Tape
 from watchdog.terminal import DEFAULT_RULES, RulesOption, fail, structured_logs
 from watchdog.tokens import local_tokens
 from watchdog.web.app import build_app
@@ -61,13 +63,28 @@ def tokens_of(config: Config) -> Mapping[str, str]:
         return {}
 
 
+def tape_of(config: Config) -> Tape | None:
+    """Return what is recorded onto, if the file says so and it can be: watching matters more than that."""
+    if config.record is None:
+        return None
+    try:
+        return Tape(config.record.path, config.record.most, __version__)
+    except WatchdogError as exc:
+        structlog.get_logger().error("not_recorded", why=str(exc))
+        return None
+
+
 async def serve(config: Config, host: str, port: int) -> None:
     """Run sidecar and web server until SIGTERM or SIGINT."""
     log = structlog.get_logger()
     listener = bind(host, port)
-    sidecar = Sidecar(config, utc_now, StateFile(config.state, utc_now) if config.state else None)
+    state = StateFile(config.state, utc_now) if config.state else None
+    sidecar = Sidecar(config, utc_now, state, tape_of(config))
     if (systemd := systemd_of(os.environ, config.every)) is not None:
         sidecar.witnesses.append(systemd)
+    if config.traces is not None:
+        export = TraceExport(config.traces, lambda: sidecar.fleet.signals, sidecar.pulse.exported)
+        sidecar.witnesses.append(export)
     web = WebServer(build_app(sidecar, access_to(config, host, tokens_of(config))), listener)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

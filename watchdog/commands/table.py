@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import typer
@@ -15,6 +16,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from watchdog.garbage import undisturbed
+from watchdog.later import without
 
 
 class Entry(NamedTuple):
@@ -25,6 +27,10 @@ class Entry(NamedTuple):
     example: str
 
 
+LASTING = "run"
+"""Its process is a service, and its memory is taken all day."""
+USELESS = ("rich", "pygments", "watchfiles")
+"""What libraries would load for it where it is installed: colours, and a new start when a source changes."""
 TABLE: Mapping[str, Entry] = {
     "run": Entry(
         "commands.running:run_command",
@@ -111,6 +117,21 @@ TABLE: Mapping[str, Entry] = {
         "Send one test message straight to a receiver, and say what it answered; needs no running sidecar.",
         "test-receiver ops",
     ),
+    "record": Entry(
+        "commands.recording:record_command",
+        "Look as the sidecar does, tell nobody, and keep what is seen for `watchdog replay`.",
+        "record incident.rec --for 1h",
+    ),
+    "replay": Entry(
+        "commands.recording:replay_command",
+        "Tell what these rules would have said of what was recorded: what fired when, and who was told.",
+        "replay incident.rec --rules new.yaml --against rules.yaml",
+    ),
+    "test": Entry(
+        "commands.testing:rule_tests_command",
+        "Run rule tests: a drawn timeline, and which alerts the rules make of it (as `promtool test rules`).",
+        "test tests/*.yaml",
+    ),
     "pipeline": Entry(
         "demo.command:pipeline_command",
         "Run one service of the reference pipeline.",
@@ -153,7 +174,7 @@ def load(name: str) -> Any:
     """Return the command called *name* as typer runs it; KeyError if there is none."""
     entry = TABLE[name]
     module, _, attribute = entry.home.partition(":")
-    with undisturbed():
+    with undisturbed(), without(*USELESS) if name == LASTING else nullcontext():
         found = getattr(importlib.import_module(f"watchdog.{module}"), attribute)
     example = f"Example: watchdog {entry.example}"
     holder = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)

@@ -18,6 +18,7 @@ from watchdog.signals.receiver import Receiver
 from watchdog.signals.redis import RedisServer
 from watchdog.signals.settings import Settings
 from watchdog.signals.stream import Stream
+from watchdog.signals.trace import Trace
 from watchdog.signals.unit import Unit
 from watchdog.signals.watchdog import Watchdog
 
@@ -26,6 +27,7 @@ SIGNALS: Mapping[str, type[Signal[Any]]] = {
     "stream": Stream,
     "consumes": Consumes,
     "executions": Executions,
+    "trace": Trace,
     "log": Log,
     "unit": Unit,
     "health": Health,

@@ -14,7 +14,8 @@ from watchdog.backlog import NOWHERE, Place, Provenance
 from watchdog.dossier import GroupEvidence, GroupValues
 from watchdog.entries import EntryId
 from watchdog.facts import ConsumerFacts
-from watchdog.groups import Found, GroupLook, look_on
+from watchdog.fields import Duration
+from watchdog.groups import GHOST_AFTER, Found, GroupLook, look_on
 from watchdog.model import Counted, Labels, Measure, Reading, Series, SignalKey, counter, seconds, value, word
 from watchdog.signals.asking import about_consumers, about_groups, about_stream
 from watchdog.signals.base import LONGEST_REST, NextLook, Question, Refused, RestingSignal, SignalConfig
@@ -29,6 +30,8 @@ How many seconds go by between two looks at consumers: while something waits or 
 The pause is doubled with every look that brings nothing new: what has been pending for days is no news.
 """
 MOST_UNCHANGED = 3
+AT_WORK = 60.0
+"""Who read something within so many seconds is at work."""
 KEPT_FOR = 300.0
 """What the next process should know is renewed no more often, in seconds."""
 
@@ -38,14 +41,20 @@ class ConsumesConfig(SignalConfig):
 
     stream: str = Field(min_length=1, description="the stream that is read")
     group: str = Field(min_length=1, description="the consumer group that reads it")
+    single: bool = Field(False, description="whether only one consumer may be at work at a time")
+    ghost_after: Duration = Field(
+        timedelta(seconds=GHOST_AFTER),
+        description="idle for longer a consumer that holds entries is a ghost (1h)",
+    )
 
     def labels(self) -> Labels:
         """Return stream and group: one group name may stand on two streams."""
         return Labels(stream=self.stream, group=self.group)
 
     def offered(self) -> Mapping[str, Measure]:
-        """Return every measure."""
-        return Consumes.MEASURES
+        """Return every measure; `alive` only where one consumer must be alone."""
+        absent = set() if self.single else {"alive"}
+        return {name: found for name, found in Consumes.MEASURES.items() if name not in absent}
 
 
 class Consumes(RestingSignal[ConsumesConfig]):
@@ -59,7 +68,8 @@ class Consumes(RestingSignal[ConsumesConfig]):
         "oldest_pending": seconds("Age of the oldest pending entry, 0 if none is pending", grows=True),
         "idle": seconds("Time since the group's position last moved", grows=True),
         "consumers": value("Consumers of the group"),
-        "ghosts": value("Consumers idle for over an hour that still hold entries"),
+        "alive": value("Consumers at work now and a minute ago, where one must be alone"),
+        "ghosts": value("Consumers idle for longer than `ghost_after` that still hold entries"),
         "deliveries": value("The largest delivery count among the oldest pending entries"),
         "bodies_gone": value("Pending entries whose body was trimmed or deleted, among the oldest"),
         "read": counter("Entries delivered"),
@@ -73,6 +83,8 @@ class Consumes(RestingSignal[ConsumesConfig]):
     def __init__(self, key: SignalKey, config: ConsumesConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
         self.questions = _questions(config.stream)
+        self.each_consumer = False
+        self._met: Mapping[str, float] = {}  # when each consumer was first seen, where one must be alone
         self._look: GroupLook | None = None
         self._place: Place | None = None  # where the group was while there is no look
         self._verdict: Verdict | None = None
@@ -91,7 +103,7 @@ class Consumes(RestingSignal[ConsumesConfig]):
     @each_consumer.setter
     def each_consumer(self, wanted: bool) -> None:
         stream, group = self.config.stream, self.config.group
-        each = (about_consumers(stream, group),) if wanted else ()
+        each = (about_consumers(stream, group),) if wanted or self.config.single else ()
         self.questions = _questions(stream) + each
 
     def memory(self) -> Mapping[str, Any]:
@@ -126,7 +138,8 @@ class Consumes(RestingSignal[ConsumesConfig]):
                 facts.stream, facts.group, consumers=facts.consumers, refused=before.refused
             )
         else:
-            inquiry = Inquiry(self.config.stream, self.config.group)
+            ghost_after = self.config.ghost_after.total_seconds()
+            inquiry = Inquiry(self.config.stream, self.config.group, ghost_after=ghost_after)
             found = yield from inquiry.ask(before, place, facts, at, slow=slow)
         if found is None:
             return self._missing({"missing": "it went away while it was looked at"}, now)
@@ -140,9 +153,21 @@ class Consumes(RestingSignal[ConsumesConfig]):
         self._rest(look, at)
         if same and heard:
             return None
-        values = GroupValues(look, verdict)
+        values = GroupValues(look, verdict, self._alive(look) if self.config.single else None)
         evidence = GroupEvidence(look, self.config.stream, self.config.group)
         return Reading(self.key, now, values, _counts(look, now), evidence, facts=look)
+
+    def _alive(self, look: GroupLook) -> float | None:
+        """
+        Return how many consumers are at work and were a minute ago already, None if that may not be asked.
+
+        So the one before a restart and the one after it are never both counted.
+        """
+        if look.consumers is None:
+            return None
+        self._met = {one.name: self._met.get(one.name, look.at) for one in look.consumers}
+        working = (one.name for one in look.consumers if one.idle_ms < AT_WORK * 1000)
+        return float(sum(look.at - self._met[name] >= AT_WORK for name in working))
 
     def _rest(self, look: GroupLook, at: float) -> None:
         """Find out when to look again although nothing happens."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from watchdog.entries import Entry, EntryId, FieldTest, matches, parse_tests, tidy_reason
 from watchdog.errors import CollectError
 from watchdog.model import AtLeast, Counted, Measure, Reading, Series, SignalKey, Value
+from watchdog.rhythm import Rhythm
 from watchdog.signals.base import Look, RedisSignal
 from watchdog.signals.contents import FieldCounts
 from watchdog.signals.mix import Mix
@@ -20,6 +21,8 @@ from watchdog.units import EPOCH
 FILL_RESULTS = 50_000
 """How far back, in entries, the first look searches for a success."""
 FILL_INPUT = 10_000
+LEARN_FROM = timedelta(weeks=5)
+"""How far back a rhythm is learnt from, where the stream remembers it and no earlier process did."""
 
 
 class Executions(RedisSignal[ExecutionsConfig]):
@@ -46,6 +49,14 @@ class Executions(RedisSignal[ExecutionsConfig]):
         self._unjudged: list[Entry] = []  # read in a look that Redis cut short
         self._no_success_since: datetime | None = None
         self._last_failure: Mapping[str, str] = {}
+        self._declared = config.expect_every.total_seconds() if config.expect_every else None
+        self._rhythm: Rhythm | None = None
+        if self._declared is None:
+            self._results.far = max(far, LEARN_FROM)
+        self._known_since = 0.0  # no success was missed from then on
+        self._rereading = True
+        self._learnt = ""  # the rhythm, to be kept
+        self._offers = 0  # since the last success
 
     def memory(self) -> Mapping[str, Any]:
         """Remember the cursor, the last success, and since when there was none."""
@@ -54,6 +65,7 @@ class Executions(RedisSignal[ExecutionsConfig]):
             "last_success": self._last_success,
             "succeeded_at": self._succeeded_at and self._succeeded_at.isoformat(),
             "no_success_since": self._no_success_since and self._no_success_since.isoformat(),
+            "rhythm": self._learnt or None,
         }
         return {name: str(found) for name, found in known.items() if found is not None}
 
@@ -67,6 +79,9 @@ class Executions(RedisSignal[ExecutionsConfig]):
             self._succeeded_at = datetime.fromisoformat(at) if at else self._last_success.at
         if "no_success_since" in memory:
             self._no_success_since = datetime.fromisoformat(memory["no_success_since"])
+        if "rhythm" in memory and self._declared is None:
+            self._rhythm, self._learnt = Rhythm.of(memory["rhythm"]), memory["rhythm"]
+            self._results.far = self._results.keep
 
     def look(self, now: datetime) -> Look:
         """Read new results and new offers."""
@@ -87,18 +102,24 @@ class Executions(RedisSignal[ExecutionsConfig]):
         if first and self._results.gap:
             self._no_success_since = None  # one may have come and gone while nobody watched
         since = self._results.since or now
+        follows = first and self._results.resume is not None and not self._results.gap
+        self._known_since, self._rereading = 0.0 if follows else since.timestamp(), first
         counts = self._judge(self._unjudged, since, now)
         counts |= self._mix.count(self._unjudged, since, now)
         self._unjudged = []
-        values = {"age": self._age(results, now), **self._mix.values()}
+        if self._rhythm is not None and counts["succeeded", ""].steps:
+            self._learnt = self._rhythm.state()
+        values = {**self._ages(results, now), **self._mix.values()}
         evidence = self._evidence()
         if self._pace is not None:
             self._pace.take(at for at, _ in counts["succeeded", ""].steps)
             values["of_limit"], evidence["pace"] = self._pace.load(now, since)
         if offered is not None:
             counts["offered", ""] = offered
+            values["offered_since"] = self._count_offers(offered)
         if trouble is not None:
             evidence["input"] = trouble
+            values["offered_since"] = None
         gaps = ("offered",) if trouble is not None else ()
         return Reading(self.key, now, values, counts, evidence, gaps=gaps)
 
@@ -131,6 +152,26 @@ class Executions(RedisSignal[ExecutionsConfig]):
         last, seen = self._last_success, self._succeeded_at
         if last is None or seen is None or (at > seen if found.at <= at else found > last):
             self._last_success, self._succeeded_at = found, at
+            self._offers = 0
+        if self._declared is None:
+            self._learn(at.timestamp())
+
+    def _learn(self, at: float) -> None:
+        """Take in a success; one that an earlier process saw is read again for the window."""
+        if self._rhythm is None:
+            self._rhythm = Rhythm(at)
+        elif at > self._rhythm.last or not self._rereading:
+            if self._known_since <= self._rhythm.last:
+                self._rhythm.learn(at)
+            else:
+                self._rhythm.pass_over(at)
+
+    def _count_offers(self, offered: Counted) -> Value:
+        """Return how many offers came since the last success, at least those that were seen."""
+        last = self._succeeded_at
+        self._offers += sum(last is None or at > last for at, _ in offered.steps)
+        found = float(self._offers)
+        return found if last is not None and offered.since <= last else AtLeast(found)
 
     def _note_failure(
         self, entry: Entry, at: datetime, steps: dict[Series, list[tuple[datetime, float]]]
@@ -140,7 +181,18 @@ class Executions(RedisSignal[ExecutionsConfig]):
             steps.setdefault(("reason", reason), []).append((at, 1.0))
         self._last_failure = {"id": str(entry.id)} | ({"reason": reason} if reason else {})
 
-    def _age(self, results: Slice, now: datetime) -> Value:
+    def _ages(self, results: Slice, now: datetime) -> dict[str, Value]:
+        """Return the time since the last success, alone and by what is usual, as far as that is known."""
+        age = self._age(results, now)
+        learnt = self._rhythm.usual(now.timestamp()) if self._rhythm is not None else None
+        every = self._declared or learnt
+        found: dict[str, Value] = {"age": age, "rhythm": float(every is not None)}
+        if every is not None:
+            found["expected" if self._declared else "usual"] = every
+            found["overdue"] = AtLeast(age.number / every) if isinstance(age, AtLeast) else age / every
+        return found
+
+    def _age(self, results: Slice, now: datetime) -> float | AtLeast:
         """
         Return the time since the last success.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain
 
 from watchdog.entries import ORIGIN
@@ -24,18 +24,20 @@ class StreamValues(Worked):
     """
     The measures of a stream.
 
-    *newest_at* is the moment its newest entry came (at the latest, where it never held one), *more* are
-    the values for which the facts do not suffice.
+    *newest_at* is the moment its newest entry came (at the latest, where it never held one). *expected* is
+    the longest usual gap in seconds as declared, *usual* as learnt. *more* are the values for which the facts
+    do not suffice.
     """
 
-    __slots__ = ("_capped", "_every", "_facts", "_more", "_must_be_read", "_newest_at")
+    __slots__ = ("_capped", "_expected", "_facts", "_more", "_must_be_read", "_newest_at", "_usual")
 
     def __init__(
         self,
         facts: StreamFacts,
         newest_at: float,
         capped: bool | None,
-        every: timedelta | None,
+        expected: float | None,
+        usual: float | None,
         *,
         must_be_read: bool,
         more: Mapping[str, Held],
@@ -43,7 +45,8 @@ class StreamValues(Worked):
         self._facts = facts
         self._newest_at = newest_at
         self._capped = capped
-        self._every = every
+        self._expected = expected
+        self._usual = usual
         self._must_be_read = must_be_read
         self._more = more
 
@@ -56,10 +59,17 @@ class StreamValues(Worked):
         return Since(self._newest_at, self._facts.generated == ORIGIN)
 
     def overdue(self) -> Held:
-        """Return the age in units of the longest usual gap, None if no gap is named."""
-        if self._every is None:
-            return None
-        return Since(self._newest_at, self._facts.generated == ORIGIN, self._every.total_seconds())
+        """Return the age in units of the longest usual gap, None if that is not known."""
+        every = self._expected or self._usual
+        return None if every is None else Since(self._newest_at, self._facts.generated == ORIGIN, every)
+
+    def expected(self) -> Held:
+        """Return the longest usual gap as declared, None if none is."""
+        return self._expected
+
+    def usual(self) -> Held:
+        """Return the longest usual gap as learnt, None where it is declared or not enough was learnt."""
+        return self._usual
 
     def retained(self) -> Held:
         """Return the age of the oldest entry, None if there is no entry."""
@@ -113,6 +123,8 @@ TELL: Mapping[str, Callable[[StreamValues], Held]] = {
     "length": StreamValues.length,
     "age": StreamValues.age,
     "overdue": StreamValues.overdue,
+    "expected": StreamValues.expected,
+    "usual": StreamValues.usual,
     "retained": StreamValues.retained,
     "capped": StreamValues.capped,
     "groups": StreamValues.groups,

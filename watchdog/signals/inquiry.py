@@ -21,7 +21,7 @@ from watchdog.backlog import (
 )
 from watchdog.entries import EntryId
 from watchdog.facts import ConsumerFacts, GroupFacts, StreamFacts
-from watchdog.groups import Delivery, Found, GroupLook, Holders, holders_of
+from watchdog.groups import GHOST_AFTER, Delivery, Found, GroupLook, Holders, holders_of
 from watchdog.signals.asking import consumer_facts, group_facts, stream_facts
 from watchdog.signals.base import Command, Refused, Reply
 from watchdog.signals.replies import entry_id, text
@@ -49,12 +49,15 @@ Said = Mapping[str, Reply]
 class Inquiry:
     """The further questions about one group; they are yielded, and their replies sent in."""
 
-    __slots__ = ("allowance", "group", "stream")
+    __slots__ = ("allowance", "ghost_after", "group", "stream")
 
-    def __init__(self, stream: str, group: str, allowance: Allowance = EVERYBODY) -> None:
+    def __init__(
+        self, stream: str, group: str, allowance: Allowance = EVERYBODY, ghost_after: float = GHOST_AFTER
+    ) -> None:
         self.stream = stream
         self.group = group
         self.allowance = allowance
+        self.ghost_after = ghost_after
 
     def ask(
         self, before: GroupLook | None, place: Place | None, facts: Facts, at: float, *, slow: bool
@@ -159,7 +162,8 @@ class Inquiry:
                 found = yield [("XRANGE", self.stream, str(e), str(e), "COUNT", 1) for e in doubtful]
             if not any(isinstance(reply, Refused) for reply in found):
                 bodies = _bodies(rows, facts, [reply for reply in found if not reply])
-        return holders_of(None if isinstance(consumers, Refused) else consumers, rows, bodies, at)
+        known = None if isinstance(consumers, Refused) else consumers
+        return holders_of(known, rows, bodies, at, self.ghost_after)
 
     def _pending(self) -> Command:
         return ("XPENDING", self.stream, self.group)

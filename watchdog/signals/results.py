@@ -60,7 +60,12 @@ MEASURES: Mapping[str, Measure] = {
     "answered": counter("Results, those that are ignored included"),
     "attempted": counter("Results, where the file says which are ignored"),
     "offered": counter("Entries that offered work"),
+    "offered_since": value("Entries that offered work since the last success"),
     "age": seconds("Time since the last success", grows=True),
+    "overdue": value("Time since the last success by the longest usual time between two"),
+    "expected": seconds("The longest usual time between two successes as the file declares it"),
+    "usual": seconds("The longest usual time between two successes at this hour as it was learnt"),
+    "rhythm": value("1 while a longest usual time between two successes is declared or learnt"),
     "success_ratio": Measure(
         Kind.RATIO, Unit.RATIO, "Share of results that are a success", parts=("succeeded", "total")
     ),
@@ -84,7 +89,8 @@ MEASURES: Mapping[str, Measure] = {
     "of_limit": value("Successes in their window by the most there may be"),
 }
 NEEDED: Mapping[str, tuple[str, ...]] = {
-    "input": ("offered", "answered"),
+    "input": ("offered", "answered", "offered_since"),
+    "expect_every": ("expected",),
     "reason": ("top_reason", "top_reason_share"),
     "decision": ("decided", "top_decision", "top_decision_share"),
     "never": ("forbidden",),
@@ -121,6 +127,9 @@ class ExecutionsConfig(SignalConfig):
     max_skew: Duration = Field(
         timedelta(minutes=10), description="by how much `timestamp` may be older than the ID (10m)"
     )
+    expect_every: Duration | None = Field(
+        None, description="the longest usual time between two successes; learnt if not told"
+    )
     at_most: Ceilings = Field((), description="how many successes there may be, such as 30/1h; or several")
 
     def labels(self) -> Labels:
@@ -131,6 +140,7 @@ class ExecutionsConfig(SignalConfig):
         """Return what this configuration can tell."""
         absent = {"share.*", "constant_share.*"}
         absent |= {name for key, names in NEEDED.items() if not getattr(self, key) for name in names}
+        absent |= {"usual"} if self.expect_every else set()
         absent |= set() if self.input and self.input.all_answered else {"answered_ratio"}
         absent |= set() if self.decision and self.decision.varies else {"sameness"}
         absent |= set() if "ignore" in self.model_fields_set else {"attempted"}

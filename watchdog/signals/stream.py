@@ -26,6 +26,7 @@ from watchdog.model import (
     seconds,
     value,
 )
+from watchdog.rhythm import Rhythm
 from watchdog.signals.added import Asking, gain, may_be_more, recall
 from watchdog.signals.asking import about_stream
 from watchdog.signals.base import LONGEST_REST, NextLook, Refused, RestingSignal, SignalConfig
@@ -35,16 +36,20 @@ from watchdog.signals.replies import require
 from watchdog.timestamps import parse_timestamp
 from watchdog.units import rfc3339
 
-FILL_ALL, FILL_LEAST, FILL_MOST = 100_000, 20, 500
+FILL_ALL, FILL_LEAST, FILL_MOST = 100_000, 20, 2_000
 """How many entries are read at start: of all plain streams together, and of each at least and at most."""
 NO_SKEW: Mapping[str, Held] = {}
+Came = int | tuple[Sequence[EntryId], EntryId | None]
+"""How many entries came since the look before, or which, and from which on that is all of them."""
 
 
 class StreamConfig(SignalConfig):
     """Keys of `stream`."""
 
     key: str = Field(min_length=1, description="the stream's key")
-    expect_every: Duration | None = Field(None, description="the longest usual gap between two entries")
+    expect_every: Duration | None = Field(
+        None, description="the longest usual gap between two entries; learnt if not told"
+    )
     expect_groups: bool = Field(False, description="whether somebody must read it through a consumer group")
     timestamp: str | None = Field(None, description="the field that says when the entry's event happened")
     fields: dict[str, FieldCheck] = Field(default_factory=dict, description="what fields may hold")
@@ -56,7 +61,7 @@ class StreamConfig(SignalConfig):
     def offered(self) -> Mapping[str, Measure]:
         """Return what this configuration can tell."""
         absent = {"constant_share.*"}
-        absent |= set() if self.expect_every else {"overdue"}
+        absent |= {"usual"} if self.expect_every else {"expected"}
         absent |= set() if self.expect_groups else {"unread"}
         absent |= set() if self.timestamp else {"skew"}
         absent |= set() if self.fields else {"bad_values"}
@@ -77,6 +82,8 @@ class Stream(RestingSignal[StreamConfig]):
         "added": counter("Entries added"),
         "age": seconds("Age of the newest entry", grows=True),
         "overdue": value("Age of the newest entry by the longest usual gap"),
+        "expected": seconds("The longest usual gap as the file declares it"),
+        "usual": seconds("The longest usual gap at this hour as it was learnt"),
         "retained": seconds("Age of the oldest entry kept"),
         "skew": seconds("Time of the newest entry's ID less the time in its payload"),
         "capped": value("0 where the stream only grows: never trimmed, or far beyond its former cap; else 1"),
@@ -103,15 +110,22 @@ class Stream(RestingSignal[StreamConfig]):
         self._cap: int | None = None
         self._skew = NO_SKEW  # until there was an entry to tell it by
         self._anew = NOTHING
+        self._expected = config.expect_every.total_seconds() if config.expect_every else None
+        self._rhythm: Rhythm | None = None
+        self._usual: float | None = None
+        self._kept: Mapping[str, Any] = NOTHING
+        self._kept_in = 0  # which hour it was when it was kept
 
     def memory(self) -> Mapping[str, Any]:
-        """Remember since when the stream is watched, for a stream that never held an entry."""
+        """Remember what was learnt, and of a stream that never held an entry since when it is watched."""
         if self._first_look is None or self._newest_at:
-            return {}
+            return self._kept
         return {"first_look": self._first_look.isoformat()}
 
     def remember(self, memory: Mapping[str, Any]) -> None:
-        """Take back since when the stream is watched."""
+        """Take back what was learnt, and since when the stream is watched."""
+        if "rhythm" in memory and self._expected is None:
+            self._rhythm, self._kept = Rhythm.of(memory["rhythm"]), memory
         if "first_look" in memory:
             self._first_look = datetime.fromisoformat(memory["first_look"])
 
@@ -125,18 +139,22 @@ class Stream(RestingSignal[StreamConfig]):
             self._gone = self._gone or (away and self._facts is not None)
         facts: StreamFacts = require(answers[0], f'stream "{self.config.key}"')
         waiting = contents is not None and contents.behind
-        if self._stands and self.wake_at and facts == self._facts and not waiting:
+        unbroken = self._stands and bool(self.wake_at)
+        if unbroken and facts == self._facts and not waiting and self._usual == self._learnt(moment):
             self.wake_at = self._next_rest(moment)
             return None
         self._stands = False
         if contents is not None:
             yield from contents.read(now, facts)
         anew = self._facts is not None and (self._gone or begun_anew(self._facts, facts))
-        counts: Mapping[Series, Counted] = yield from self._count(now, facts, anew)
+        counts: Mapping[Series, Counted]
+        counts, came = yield from self._count(now, facts, anew)
         if self.config.timestamp:
             self._skew = yield from self._tell_skew(self.config.timestamp, facts)
         # from here on nothing is asked: a look that Redis cuts short leaves all to the next
         self._note(now, facts, counts[ADDED].since, anew)
+        if self._expected is None:
+            self._learn(moment, came, sure=not anew and (unbroken or came == 1))
         if contents is not None:
             counts = {**counts, **contents.count(now)}
         self._stands = True
@@ -148,24 +166,29 @@ class Stream(RestingSignal[StreamConfig]):
         rest = LONGEST_REST.total_seconds()
         return moment + rest - (moment + zlib.crc32(self.config.key.encode()) % 100_000) % rest
 
-    def _count(self, now: datetime, facts: StreamFacts, anew: bool) -> Asking[StreamCounts]:
+    def _count(self, now: datetime, facts: StreamFacts, anew: bool) -> Asking[tuple[StreamCounts, Came]]:
         """Return what was added since the look before, at the first one what the stream remembers."""
         before, key, contents = self._facts, self.config.key, self._contents
         if before is None or self._watched is None:
             if contents is None:
-                start = EntryId(int((now - self.keep).timestamp() * 1000), 0)
-                found = yield from recall(key, facts, start, self.fill)
+                # What a gap is told by may be older than any window.
+                far = (
+                    ORIGIN
+                    if self._expected is None
+                    else EntryId(int((now - self.keep).timestamp() * 1000), 0)
+                )
+                found = yield from recall(key, facts, far, self.fill)
             else:
                 found = contents.found(facts), contents.reached
             since, past = remembered(facts, *found, now)
-            return StreamCounts(now, since, now, past=past)
+            return StreamCounts(now, since, now, past=past), found
         if contents is None or facts.added is not None:
             gained, missed = yield from gain(key, before, facts, anew=anew)
         else:
             ids = [entry.id for entry in contents.unjudged]
             gained, missed = len(ids), anew or may_be_more(before, facts, max(ids, default=before.generated))
         since = now if missed or self._since is None else self._since
-        return StreamCounts(now, since, self._watched, gained, anew=anew)
+        return StreamCounts(now, since, self._watched, gained, anew=anew), gained
 
     def _tell_skew(self, timestamp: str, facts: StreamFacts) -> Asking[Mapping[str, Held]]:
         """Hold the newest entry's own time against that of its ID; it stays while there is no new entry."""
@@ -182,8 +205,9 @@ class Stream(RestingSignal[StreamConfig]):
     def _note(self, now: datetime, facts: StreamFacts, since: datetime, anew: bool) -> None:
         """Take note of *facts*, and since when all that was added was counted."""
         before, newest = self._facts, facts.generated
-        if before is None or before.generated != newest:
-            self._newest_at = 0.0 if newest == ORIGIN else min(newest.ms / 1000, now.timestamp())
+        if newest != ORIGIN and (before is None or before.generated != newest):
+            # One that was made anew and is empty still is as old as what it last held.
+            self._newest_at = min(newest.ms / 1000, now.timestamp())
         if anew and before is not None:
             self._anew = {"made_anew": f"{rfc3339(now)}, when it stood at {before.generated}"}
         self._first_look = self._first_look or now
@@ -191,13 +215,46 @@ class Stream(RestingSignal[StreamConfig]):
         self._cap = last_cap(self._cap, before, facts)
         self._since, self._facts, self._gone = since, facts, False
 
+    def _learn(self, moment: float, came: Came, *, sure: bool) -> None:
+        """
+        Learn from when entries came: the IDs of a first look, or how many in this one.
+
+        Of several in one look the newest stands for the first: they came since the tick before. That is
+        *sure* while nothing broke off between.
+        """
+        rhythm, news = self._rhythm, False
+        if isinstance(came, int):
+            times = [self._newest_at] if came else []
+            known = sure
+        else:
+            ids, reached = came
+            times = [min(found.ms / 1000, moment) for found in ids if reached is None or found >= reached]
+            known = rhythm is None or any(at <= rhythm.last for at in times)
+            times = times if rhythm is None else [at for at in times if at > rhythm.last]
+        for at in times:
+            if rhythm is None:
+                rhythm = self._rhythm = Rhythm(at)
+            elif known:
+                news = rhythm.learn(at) or news
+            else:
+                rhythm.pass_over(at)
+            known = True
+        self._usual = self._learnt(moment)
+        hour = int(moment + zlib.crc32(self.config.key.encode()) % 3600) // 3600
+        if rhythm is not None and rhythm.gaps and (news or hour != self._kept_in):
+            self._kept, self._kept_in = {"rhythm": rhythm.state()}, hour
+
+    def _learnt(self, moment: float) -> float | None:
+        return None if self._rhythm is None else self._rhythm.usual(moment)
+
     def _values(self, facts: StreamFacts, now: datetime) -> StreamValues:
         """Return the measures; a stream that never held an entry is at least as old as it is watched."""
         return StreamValues(
             facts,
             self._newest_at or (self._first_look or now).timestamp(),
             is_capped(facts, self._cap),
-            self.config.expect_every,
+            self._expected,
+            self._usual,
             must_be_read=self.config.expect_groups,
             more=self._skew,
         )

@@ -16,6 +16,8 @@ from watchdog.units import EPOCH
 PAGE = 500
 PAGES_A_LOOK = 20
 """At most so many pages are read forwards in one look; the rest waits for the next."""
+WHOLE = 12_000
+"""A stream of so many entries may be read as a whole at start: the usual caps are of 10,000, more or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class StreamTail:
         self.resume: EntryId | None = None  # where an earlier process had come to
         self.since: datetime | None = None
         self.reached: EntryId | None = None
+        self.far = keep  # how far back the first look goes in a stream that is no longer than `WHOLE`
         self.gap = False  # between `resume` and what was read at first, entries may have gone unseen
         self._added: int | None = None
 
@@ -124,7 +127,7 @@ class StreamTail:
         return Slice(tuple(entries), facts, behind)
 
     def _fill(self, now: datetime, facts: StreamFacts, page: list[Entry]) -> Reads:
-        start = now - self.keep
+        start = now - (self.far if facts.length <= WHOLE else self.keep)
         entries = list(page)  # newest first
         satisfied = any(map(self.wanted, page))
         while len(page) == PAGE and len(entries) < self.limit:

@@ -22,6 +22,7 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "stream": ("stream",),
     "consumes": ("stream", "group"),
     "executions": ("stream",),
+    "trace": ("stream", "end"),
     "log": ("path", "unit"),
     "unit": ("unit",),
     "health": ("url", "socket"),
@@ -35,7 +36,7 @@ LABELS: Mapping[str, tuple[str, ...]] = {
 }
 """By which labels, besides the service, the signals of a kind are told apart."""
 LEGENDS: Mapping[str, str] = {
-    **dict.fromkeys(("heartbeat", "executions"), "{{service}}"),
+    **dict.fromkeys(("heartbeat", "executions", "trace"), "{{service}}"),
     **dict.fromkeys(("stream", "log", "unit", "settings", "receiver"), "{{what}}"),
 }
 """What the legend calls a signal, if not by its service and its own name."""
@@ -52,6 +53,12 @@ TITLES: Mapping[tuple[str, str], str] = {
     ("executions", "bad_values"): "Results with impossible values",
     ("executions", "old"): "Old work taken for new",
     ("executions", "of_limit"): "Successes, of the most there may be",
+    ("trace", "end_to_end"): "Orders, from first stage to end",
+    ("trace", "stage.*"): "Orders, from the stage before",
+    ("trace", "unfinished"): "Oldest order under way for",
+    ("trace", "overdue"): "Oldest order under way, of the time it may take",
+    ("trace", "completed"): "Orders that came to the end",
+    ("trace", "untraced"): "Entries that belong to no trace",
     ("stream", "age"): "Time since the newest entry",
     ("stream", "overdue"): "Silence, of the longest usual gap",
     ("stream", "skew"): "Time of IDs less time in payloads",
@@ -131,9 +138,7 @@ def told(watched: Watched, kind: str, name: str, more: str = "") -> str:
     """Return what a measure means and which rules ask for it, in words."""
     help_ = watched.measures[kind][name].help
     asked = {
-        f"{one.rule.alert} ({one.rule.severity}): "
-        + " and ".join(" or ".join(map(str, clause)) for clause in one.rule.when): None
-        for one in watched.asks(kind, name)
+        f"{one.rule.alert} ({one.rule.severity}): {one.rule.spoken}": None for one in watched.asks(kind, name)
     }
     return "\n\n".join([f"{help_}.", *([more] if more else []), *(f"`{rule}`" for rule in asked)])
 

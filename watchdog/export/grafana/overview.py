@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from watchdog.export.grafana import promql
@@ -29,7 +29,7 @@ from watchdog.export.grafana.tables import Column, table
 from watchdog.export.grafana.watched import Watched
 
 UID = "pipeline-watchdog"
-KINDS = ("executions", "heartbeat")
+KINDS = ("executions", "heartbeat", "trace")
 NOT_KNOWN = Says(NOTHING_KNOWN, "unknown", UNKNOWN)
 
 
@@ -38,11 +38,13 @@ def overview(watched: Watched) -> dict[str, Any]:
     lines: list[Line] = [answers(), [over_time(), alerts(watched)], [_services(watched)]]
     if watched.offers("executions", "age"):
         lines += _work(watched)
+    if watched.offers("trace", "end_to_end"):
+        lines.append(Row("Orders, from stage to stage", _orders(watched)))
     if watched.offers("heartbeat", "age"):
         lines += _heartbeats(watched)
     rest = [measure_panel(watched, *name) for name in unseen(watched, KINDS, panels_of(lines))]
     if rest:
-        lines.append(Row("What else the rules ask of results and heartbeats", in_threes(rest)))
+        lines.append(Row("What else the rules ask of results, orders and heartbeats", in_threes(rest)))
     service = variable("service", "Service", "label_values(watchdog_signal_known, service)")
     worker = f"label_values(watchdog_executions_total{{{OF_SERVICE}}}, service)"
     return dashboard(
@@ -203,6 +205,16 @@ def _work(watched: Watched) -> Iterator[Any]:
             maxPerRow=3,
         )
     ]
+
+
+# ---- orders ------------------------------------------------------------------------------------
+
+
+def _orders(watched: Watched) -> list[Sequence[Panel]]:
+    """Return how long orders take, by stage, and whether all come to the end."""
+    names = ("end_to_end", "stage.*", "unfinished", "overdue", "completed", "untraced")
+    offered = [name for name in names if watched.offers("trace", name)]
+    return in_threes([measure_panel(watched, "trace", name) for name in offered])
 
 
 # ---- heartbeats --------------------------------------------------------------------------------
