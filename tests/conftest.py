@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 LONGEST = (
+    "test_library.py",
     "test_poll.py",
     "test_demo.py",
     "test_streaq.py",

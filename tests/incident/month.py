@@ -111,6 +111,7 @@ async def rotate(found: World, chance: random.Random) -> None:
         old = log.with_suffix(".log.1")
         if chance.random() < 0.5:
             log.replace(old)
+            log.touch()  # as logrotate's `create` does
         else:
             shutil.copy2(log, old)
             os.truncate(log, 0)

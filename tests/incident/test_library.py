@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from tests.drawn import ids, rows
 from tests.incident import chaos, month
 from tests.incident.library import TWIN_AT_LEAST
-from tests.incident.lockstep import Past, lived, world
+from tests.incident.lockstep import Past, lived
 from tests.incident.pages import put
 from tests.incident.trial import broken, healthy
 from watchdog.demo.faults import FAULTS
@@ -32,14 +34,14 @@ LIVED = """
   C08   | a secret that everybody can read
   X09   | a server that is away
 """  # fmt: skip
-MORNING = [kind for kind in month.KINDS if kind.name in {"bursts", "restarts", "log rotations"}]
+MORNING = [kind for kind in month.KINDS if kind.name in {"restarts", "log rotations"}]
 MORNING += [kind for kind in month.KINDS if kind.name in {"restarts of the watchdog", "steps of the clock"}]
 
 
 @pytest.fixture(scope="module")
-async def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
+def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
     """Twenty healthy minutes, about which nothing may be said."""
-    return await lived(tmp_path_factory.mktemp("past"), timedelta(minutes=20))
+    return asyncio.run(lived(tmp_path_factory.mktemp("past"), timedelta(minutes=20)))
 
 
 def test_every_row_has_a_fault() -> None:
@@ -49,10 +51,9 @@ def test_every_row_has_a_fault() -> None:
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_a_fault_is_whole(fault: str) -> None:
-    """It is named by something, or must not alert; what is expected is not possible as well."""
+    """It is named by something, or must not alert and is watched for a while."""
     found = FAULTS[fault]
     assert found.title
-    assert not set(found.expected) & set(found.possible)
     assert found.expected or found.found_by or found.window, "nothing is expected, and nothing is waited for"
     assert bool(found.twin) == bool(found.twin_title)
 
@@ -72,14 +73,13 @@ async def test_its_healthy_twin_is_silent(tmp_path: Path, past: Past, fault: str
     assert await healthy(twin, tmp_path, past, TWIN_AT_LEAST) == {}
 
 
-async def test_an_alert_that_should_not_come_is_noticed(tmp_path: Path, past: Past) -> None:
-    """The judge of the trials can say no: what nobody expected, and what is missing, is told."""
-    wrong = await broken(FAULTS["L10"], tmp_path / "1", past)
-    assert wrong.ok
-    async with world(tmp_path / "2", past) as found:
-        found.keeper.says("rl_feedback", ActiveState="failed", SubState="failed", Result="oom-kill")
-        await found.live(timedelta(minutes=2))
-        assert ("UnitDown", "rl_feedback") in found.firing
+async def test_what_is_missing_and_what_is_wrong_is_told(tmp_path: Path, past: Past) -> None:
+    """The judge of the trials can say no."""
+    other = replace(FAULTS["U04"], expected=(("UnitOutdated", "housekeeping"),), possible=())
+    outcome = await broken(other, tmp_path, past)
+    assert not outcome.ok
+    assert outcome.missing == other.expected
+    assert set(outcome.wrong) >= {("UnitDown", "housekeeping")}
 
 
 async def test_some_minutes_of_chaos(tmp_path: Path, past: Past) -> None:
@@ -91,9 +91,11 @@ async def test_some_minutes_of_chaos(tmp_path: Path, past: Past) -> None:
 
 
 async def test_a_morning_in_which_much_happens(tmp_path: Path) -> None:
-    """A burst, a restart, rotated logs, a step of the clock, the watchdog itself started anew: nothing is told."""
+    """A restart, rotated logs, a step of the clock, the watchdog itself started anew: nothing is told."""
     begin = month.BEGIN + timedelta(hours=9)
-    lived_through = await month.lived(3, 0.1, tmp_path, begin=begin, before=timedelta(hours=1), kinds=MORNING)
+    lived_through = await month.lived(
+        3, 0.08, tmp_path, begin=begin, before=timedelta(minutes=30), kinds=MORNING
+    )
     assert set(lived_through.happened) == {kind.name for kind in MORNING}
     assert (lived_through.of("critical"), lived_through.of("warning")) == (0, 0), lived_through.said
 
