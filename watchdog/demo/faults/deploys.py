@@ -195,7 +195,9 @@ FAULTS = (
         possible=(
             ("HeartbeatMissing", "rl_feedback"),
             ("HealthFailing", "rl_feedback"),
+            ("HeartbeatStale", "rl_feedback"),
             ("NewLogErrors", "rl_feedback"),
+            ("LogErrors", "rl_feedback"),
         ),
         window=2 * MINUTE,
         twin=_killed_once,

@@ -286,8 +286,13 @@ FAULTS = (
         "X11",
         "a quiet market: nothing to trade",
         _quiet_market,
+        possible=tuple(
+            ("NothingOffered", service) for service in ("permits", "apply_layer", "execution", "exits")
+        ),
         window=timedelta(minutes=70),
         repairs=_market_back,
+        note="NothingOffered is the notice; NoExecutions asks for one offer in its hour, so it may come for"
+        " some seconds when the last offer was refused and the success before it is just an hour old",
     ),
     Fault(
         "X12",
