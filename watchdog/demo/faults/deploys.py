@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta
 
+from watchdog.demo.faults.deploy import restarted
 from watchdog.demo.faults.fault import Fault
 from watchdog.demo.stage import Stage
 from watchdog.demo.units import moment
@@ -48,10 +49,6 @@ async def _reset_by_hand(stage: Stage) -> None:
 async def _truth_again(stage: Stage) -> None:
     stage.dismiss()
     stage.units.says(FEEDBACK)
-
-
-async def _restarted_once(stage: Stage) -> None:
-    await stage.units.restart("rl_feedback")
 
 
 async def _start_limit(stage: Stage) -> None:
@@ -131,7 +128,7 @@ FAULTS = (
         _flapping,
         expected=LOOPS,
         window=MINUTE,
-        twin=_restarted_once,
+        twin=restarted("rl_feedback"),
         twin_title="one restart",
         repairs=_truth_again,
     ),
@@ -141,7 +138,7 @@ FAULTS = (
         _reset_by_hand,
         expected=LOOPS,
         window=2 * MINUTE,
-        twin=_restarted_once,
+        twin=restarted("rl_feedback"),
         twin_title="one restart",
         repairs=_truth_again,
         note="three starts within 15 minutes are a loop: here they take half a minute, then a `for` of one",

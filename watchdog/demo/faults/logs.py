@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from watchdog.demo.faults.deploy import restarted
 from watchdog.demo.faults.fault import Fault
+from watchdog.demo.faults.hands import setting
 from watchdog.demo.stage import Actor, Stage
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -124,18 +126,6 @@ async def _rotate(stage: Stage) -> None:
         await stage.live(10 * SECOND)
 
 
-async def _silent(stage: Stage) -> None:
-    await stage.units.set_setting("intents", "LOG_LEVEL", "ERROR")
-
-
-async def _loud_again(stage: Stage) -> None:
-    await stage.units.set_setting("intents", "LOG_LEVEL", "INFO")
-
-
-async def _restarted(stage: Stage) -> None:
-    await stage.units.restart("intents")
-
-
 async def _flood(stage: Stage) -> None:
     writes(stage, SECOND, lambda at: line(at, "INFO", "retrying the request") * FLOOD)
 
@@ -231,12 +221,12 @@ FAULTS = (
     Fault(
         "L07",
         "a service stops logging",
-        _silent,
+        setting("intents", "LOG_LEVEL", "ERROR"),
         expected=(("LogSilent", "intents"),),
         window=MINUTE,
-        twin=_restarted,
+        twin=restarted("intents"),
         twin_title="a restart",
-        repairs=_loud_again,
+        repairs=setting("intents", "LOG_LEVEL", "INFO"),
     ),
     Fault(
         "L08",

@@ -7,7 +7,9 @@ import sqlite3
 import sys
 from datetime import datetime, timedelta
 
+from watchdog.demo.faults.deploy import deployed, mended, restarted
 from watchdog.demo.faults.fault import Fault
+from watchdog.demo.faults.hands import setting
 from watchdog.demo.faults.logs import SECOND, line, timed_out, writes
 from watchdog.demo.rules import PATIENCE, WATCHED
 from watchdog.demo.server import free_port
@@ -42,26 +44,6 @@ async def _health_where_it_was(stage: Stage) -> None:
 
 async def _killed_once(stage: Stage) -> None:
     await stage.units.kill("execution")
-
-
-async def _bad_key(stage: Stage) -> None:
-    await stage.units.set_setting("execution", "BREAK", "fails_open")
-
-
-async def _no_margin(stage: Stage) -> None:
-    await stage.units.set_setting("execution", "BREAK", "only_rejects")
-
-
-async def _works(stage: Stage) -> None:
-    await stage.units.set_setting("execution", "BREAK", "")
-
-
-async def _wild_stop_loss(stage: Stage) -> None:
-    await stage.units.set_setting("intents", "BREAK", "wild_stop_loss")
-
-
-async def _usual_intents(stage: Stage) -> None:
-    await stage.units.set_setting("intents", "BREAK", "")
 
 
 async def _rate(stage: Stage, factor: float) -> None:
@@ -148,14 +130,6 @@ async def _locked(stage: Stage) -> None:
     stage.each(MINUTE, something_new)
 
 
-async def _quiet_market(stage: Stage) -> None:
-    await stage.units.set_setting("intents", "MARKET", "flat")
-
-
-async def _market_back(stage: Stage) -> None:
-    await stage.units.set_setting("intents", "MARKET", "moving")
-
-
 async def _vanishes(stage: Stage) -> None:
     """Have a log full of errors, told as such, and then no log at all."""
     writes(stage, SECOND, timed_out)
@@ -214,29 +188,29 @@ FAULTS = (
     Fault(
         "X03",
         "the API key is invalid, and the service goes on as if it were none of its business",
-        _bad_key,
+        deployed("execution", "fails_open"),
         expected=(("NoExecutions", "execution"),),
         possible=(("NewLogErrors", "execution"), ("LogErrors", "execution")),
         window=timedelta(hours=1),
-        repairs=_works,
+        repairs=mended("execution"),
     ),
     Fault(
         "X04",
         "rejects only: the margin is exhausted",
-        _no_margin,
+        deployed("execution", "only_rejects"),
         expected=(("OnlyFailures", "execution"),),
         possible=(("NoExecutions", "execution"), ("OneReason", "execution")),
         window=timedelta(hours=1),
-        repairs=_works,
+        repairs=mended("execution"),
     ),
     Fault(
         "X05",
         "wrong values: a stop-loss of 96 million",
-        _wild_stop_loss,
+        deployed("intents", "wild_stop_loss"),
         expected=(("BadValues", "intents"),),
-        twin=_usual_intents,
+        twin=restarted("intents"),
         twin_title="a restart",
-        repairs=_usual_intents,
+        repairs=mended("intents"),
     ),
     Fault(
         "X06",
@@ -285,12 +259,12 @@ FAULTS = (
     Fault(
         "X11",
         "a quiet market: nothing to trade",
-        _quiet_market,
+        setting("intents", "MARKET", "flat"),
         possible=tuple(
             ("NothingOffered", service) for service in ("permits", "apply_layer", "execution", "exits")
         ),
         window=timedelta(minutes=70),
-        repairs=_market_back,
+        repairs=setting("intents", "MARKET", "moving"),
         note="NothingOffered is the notice; NoExecutions asks for one offer in its hour, so it may come for"
         " some seconds when the last offer was refused and the success before it is just an hour old",
     ),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from watchdog.demo.faults.bus import MINUTE, STALLED, TURN, add, dismiss, nothing, pass_through, read_again
+from watchdog.demo.faults.deploy import restarted
 from watchdog.demo.faults.fault import Fault
 from watchdog.demo.stage import Stage
 from watchdog.pipeline import names
@@ -37,10 +38,6 @@ async def _guard_the_dead(stage: Stage) -> None:
 async def _work_again(stage: Stage) -> None:
     dismiss(stage, Guard)
     await stage.units.set_setting("execution", "BREAK", "")
-
-
-async def _restart_execution(stage: Stage) -> None:
-    await stage.units.restart("execution")
 
 
 async def _run_twice(stage: Stage) -> None:
@@ -109,7 +106,7 @@ FAULTS: tuple[Fault, ...] = (
             for alert in ("ExecutionsOverdue", "StreamOverdue", "NothingOffered", "SlowOrders", "LogSilent")
             for service in ("execution", "rl_feedback", "rl_trainer")
         ),
-        twin=_restart_execution,
+        twin=restarted("execution"),
         twin_title="the execution service is restarted",
         repairs=_work_again,
     ),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from watchdog.demo.faults.bus import MINUTE, STALLED, TURN, add, dismiss, pass_through, read_again, read_all
+from watchdog.demo.faults.deploy import deployed, mended, restarted
 from watchdog.demo.faults.fault import Fault
 from watchdog.demo.stage import Stage
 from watchdog.pipeline import names
@@ -33,18 +34,6 @@ async def _name_rightly(stage: Stage) -> None:
 async def _write_to_both(stage: Stage) -> None:
     known = stage.beside.producers["decisions"]
     stage.beside.producers["also"] = replace(known, stream=names.stream("ai.decisions"))
-
-
-async def _wrap(stage: Stage) -> None:
-    await stage.units.set_setting("apply_layer", "BREAK", "other_envelope")
-
-
-async def _unwrap(stage: Stage) -> None:
-    await stage.units.set_setting("apply_layer", "BREAK", "")
-
-
-async def _restart_apply_layer(stage: Stage) -> None:
-    await stage.units.restart("apply_layer")
 
 
 async def _overrun(stage: Stage) -> None:
@@ -174,7 +163,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "S02",
         "the apply layer wraps its results anew: who reads them skips and acknowledges every one",
-        _wrap,
+        deployed("apply_layer", "other_envelope"),
         expected=(
             ("EntriesDropped", "execution"),
             ("NoExecutions", "apply_layer"),
@@ -192,9 +181,9 @@ FAULTS: tuple[Fault, ...] = (
             )
             for service in ("apply_layer", "execution", "exits", "rl_feedback", "rl_trainer")
         ),
-        twin=_restart_apply_layer,
+        twin=restarted("apply_layer"),
         twin_title="the apply layer is restarted and writes as before",
-        repairs=_unwrap,
+        repairs=mended("apply_layer"),
         note="told by the line in which the reader says what it drops, a pattern of the user's",
     ),
     Fault(
