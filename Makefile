@@ -11,7 +11,7 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # A process that finds no compiled modules compiles them at every start, and the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench incidents dashboards lock system clean
+.PHONY: demo test check bench incidents dashboards reference lock system clean
 
 demo: $(READY)
 	$(BIN)/watchdog demo --fault $(FAULT) --for $(FOR)
@@ -31,6 +31,7 @@ bench: $(READY)
 	$(BIN)/python -m bench.notify
 	$(BIN)/python -m bench.page
 	$(BIN)/python -m bench.race
+	$(BIN)/python -m bench.start
 
 # Every way to stop working, and everything normal: docs/incidents.md, made anew (about half an hour).
 incidents: $(READY) system
@@ -42,6 +43,19 @@ dashboards: $(READY)
 	$(BIN)/watchdog export prometheus --out prometheus/rules
 	$(BIN)/watchdog export prometheus --tests --out prometheus/tests
 	$(BIN)/watchdog export alertmanager > prometheus/alertmanager-pipeline.yml
+	{ printf '%s\n' '# Made by `make dashboards` of prometheus/rules/watchdog.yml.' 'apiVersion: monitoring.coreos.com/v1' \
+	  'kind: PrometheusRule' 'metadata:' '  name: pipeline-watchdog' 'spec:'; \
+	  sed -n '/^groups:/,$$ { s/^\(.\)/  \1/; p }' prometheus/rules/watchdog.yml; \
+	} > deploy/kubernetes/components/prometheus-operator/prometheusrule.yaml
+
+# The reference, made anew from the code: pages, schema, man page and completions; the tests hold them to it.
+reference: $(READY)
+	$(BIN)/watchdog export reference --out docs/reference
+	$(BIN)/watchdog export schema --out .
+	$(BIN)/watchdog export man --out deploy/man
+	$(BIN)/watchdog --show-completion bash > deploy/completions/watchdog.bash
+	$(BIN)/watchdog --show-completion zsh > deploy/completions/_watchdog
+	$(BIN)/watchdog --show-completion fish > deploy/completions/watchdog.fish
 
 # What the tests need beside Python: real servers and a compiler. As root they are installed.
 system:
@@ -58,6 +72,10 @@ $(READY): requirements.lock pyproject.toml
 lock:
 	uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras \
 	  pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-header --no-annotate --constraint requirements.lock \
+	  pyproject.toml -o deploy/requirements.lock
+	echo hatchling | uv pip compile --universal --generate-hashes --no-header --no-annotate \
+	  --constraint requirements.lock - -o deploy/docker/build.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,8 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from bench.logcases import MESSAGES, NOW, PATTERNS, Case, Counts
-from watchdog.logs import Level, LogReader, Tallier, compile_patterns, detect
+from watchdog.logs.formats import detect
+from watchdog.logs.levels import Level
 from watchdog.logs.lines import BLOCK, cut
+from watchdog.logs.patterns import compile_patterns
+from watchdog.logs.reader import LogReader
+from watchdog.logs.tally import Tallier
 
 
 def by_our_reader(case: Case, path: Path) -> Counts:

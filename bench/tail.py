@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from watchdog.logs import LogReader
 from watchdog.logs.journal import JournalReader
+from watchdog.logs.reader import LogReader
 from watchdog.threads import in_thread
 
 EVERY = timedelta(seconds=5)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
+logging.getLogger("werkzeug").setLevel(logging.WARNING)
+"""Unset, the first test with an HTTP server in a process would find its requests on standard error."""
 LONGEST = (
     "test_library.py",
     "test_poll.py",

@@ -19,7 +19,12 @@ need /usr/lib/nagios/plugins/check_load monitoring-plugins-basic
 PATH="$PATH:/usr/sbin" need logrotate logrotate
 need journalctl systemd
 need nsenter util-linux
+need docker-compose docker-compose
+need systemd-sysusers systemd
 need /usr/lib/systemd/systemd-journal-remote systemd-journal-remote
+need curl curl
+need groff groff-base
+need pkill procps
 
 [ -z "$missing" ] && exit 0
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')

@@ -35,7 +35,7 @@ REMEMBER_RESOLVED = timedelta(minutes=15)
 """How long a resolved alert stays visible (Prometheus keeps it as long: ``resolvedRetention``)."""
 KEEP_FIRINGS = 10
 """How many beginnings of an alert are remembered, to tell whether it flaps."""
-RULE_REMOVED = "the rule no longer looks at this (it was removed or changed)"
+RULE_REMOVED = "rule removed"
 RESOLUTION = timedelta(microseconds=1)
 """The least by which two moments differ."""
 STEPS_BACK = 12
@@ -218,11 +218,11 @@ def _untrue(alert: Alert | None, finding: Finding, rule: Rule, now: datetime) ->
     return replace(_end(alert, now), ended_by="".join(finding.words))
 
 
-def end_unwatched(alert: Alert, now: datetime) -> Alert | None:
-    """Return what *alert* becomes once no rule looks at it any more."""
+def end_unwatched(alert: Alert, now: datetime, why: str = RULE_REMOVED) -> Alert | None:
+    """Return what *alert* becomes once no rule looks at it any more, and *why*."""
     if alert.state is State.PENDING:
         return alert.before
-    return alert if alert.state is State.RESOLVED else _end(alert, now, RULE_REMOVED)
+    return alert if alert.state is State.RESOLVED else _end(alert, now, why)
 
 
 def _end(alert: Alert, now: datetime, why: str = "") -> Alert:

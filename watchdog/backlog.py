@@ -5,7 +5,7 @@ Redis' own counters are one witness among several. ``entries-read`` may be a lie
 (redis issue 14257), misses what was trimmed or deleted unread (13337, 13957, valkey 1951), and is NULL
 for good in a group whose consumers delete. IDs never lie: what lies before the first entry or
 behind the last needs no counter. In between, a position whose *ordinal* was once proven stays
-proven while nothing ahead of it was removed; all else is counted (docs/consumer-groups.md).
+proven while nothing ahead of it was removed; all else is counted (docs/explanation/consumer-groups.md).
 """
 
 from __future__ import annotations

@@ -409,6 +409,11 @@ BUILTIN: Mapping[str, Mapping[str, Any]] = {
         "summary": "The state file could not be written for {watchdog.unsaved}:"
         " a crash now would lose what has happened since",
     },
+    "ConfigRejected": {
+        "when": ["watchdog.config_rejected == 1"],
+        "severity": "warning",
+        "summary": "The rules file was changed and cannot be used as it is: what was read before is in force",
+    },
     "SelfTest": {
         "when": ["watchdog.self_test == 1"],
         "severity": "info",

@@ -9,11 +9,10 @@ from typing import Any
 
 from watchdog.alerts import Alert, State
 from watchdog.audience import Report
-from watchdog.model import Labels, SignalKey
+from watchdog.model import OWN_SERVICE, Labels, SignalKey
 from watchdog.notifications import Notice, Notification, Reason, build
 from watchdog.report import RANK, Snapshot, Status
 from watchdog.rules import Severity
-from watchdog.telling import OWN_SERVICE
 from watchdog.units import first_of
 
 LATE = timedelta(days=1)

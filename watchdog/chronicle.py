@@ -68,6 +68,13 @@ class Chronicle:
             return alerts
         return {mark: a for mark, a in alerts.items() if a.fired_at is None or a.fired_at <= left}
 
+    def change(self, every: timedelta) -> None:
+        """Expect a tick *every* so often from now on; curves with another step begin anew."""
+        self._pause = max(LONGEST_PAUSE, 4 * every)
+        trends = Trends(every)
+        if trends.step != self.trends.step:
+            self.trends = trends
+
     def watch(self, keys: Iterable[SignalKey]) -> None:
         """Keep curves of *keys* as well, those that come first before the others."""
         self.trends.watch(keys)

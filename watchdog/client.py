@@ -13,8 +13,8 @@ A heartbeat for services, which beats only when work progressed.
                 handle(entry)
 
 With a client of `redis.asyncio` it is ``async with beat.work():`` and ``await beat.idle()``. The watchdog's
-signal `heartbeat` understands what is written (docs/heartbeats.md). Nothing but the standard library is
-needed here: the client is yours.
+signal `heartbeat` understands what is written (docs/reference/heartbeats.md). Nothing but the standard
+library is needed here: the client is yours.
 """
 
 from __future__ import annotations

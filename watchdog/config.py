@@ -8,11 +8,12 @@ and what only the whole file can tell: names that must exist, rules and routes t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr, ValidationError
 
@@ -20,31 +21,29 @@ from watchdog.audience import Audience, Report, labels_known
 from watchdog.conditions import suggest
 from watchdog.discovery import NAMELESS, Plan
 from watchdog.errors import ConfigError, Problem
+from watchdog.later import later
 from watchdog.links import Links
 from watchdog.mending import mend
 from watchdog.model import Labels, Measure, SignalKey
 from watchdog.notifiers.base import Notifier
+from watchdog.outward import BeatModel, PairModel, PingModel, RecordModel, TracesModel
 from watchdog.problems import Findings
-from watchdog.prospects import prospects
 from watchdog.routing import Policy
 from watchdog.rulebook import Rulebook
 from watchdog.rules import Binder, Binding, Offer, Rule
-from watchdog.schema import (
-    HERE,
-    IMPLICIT,
-    BeatModel,
-    DiscoveringFileModel,
-    FileModel,
-    PairModel,
-    PingModel,
-    RecordModel,
-    TracesModel,
-)
+from watchdog.schema import HERE, IMPLICIT, ServiceBase
+from watchdog.shape import adopt, shape_of
+from watchdog.shards import LABEL, Shard
 from watchdog.signals import SIGNALS
 from watchdog.signals.base import Signal, SignalConfig
 from watchdog.tokens import SHORTEST_TOKEN, read_tokens
 from watchdog.topology import find_cycle
 from watchdog.yamlfile import read_yaml
+
+if TYPE_CHECKING:
+    from watchdog import prospects
+else:  # it has to do with signals that a file without `discover` need not name
+    prospects = later("watchdog.prospects")
 
 OWN_SERVICES = tuple(dict.fromkeys(IMPLICIT.values()))
 """The services that are there without being defined: the server, and the sidecar itself."""
@@ -109,6 +108,11 @@ class Config:
     compat: frozenset[str]
     discover: tuple[Plan, ...]
     warnings: tuple[str, ...]
+    shard: Shard | None = None
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    """The services of the file that other shards watch, and which."""
+    others: tuple[SignalSpec, ...] = ()
+    """Their signals, as far as they can be discovered as well."""
 
     @property
     def redis_url(self) -> str:
@@ -130,6 +134,16 @@ class Config:
         return plan.redis or next(iter(self.servers))
 
     @property
+    def declared(self) -> Iterator[SignalSpec]:
+        """Yield what is declared, here or elsewhere, and so is not discovered once more."""
+        return chain(self.signals, self.others)
+
+    def own(self, kind: str, **labels: str) -> SignalKey:
+        """Return the key of a signal about the sidecar itself; no two shards have the same."""
+        mine = {} if self.shard is None else {LABEL: str(self.shard.number)}
+        return SignalKey(IMPLICIT[kind], kind, Labels(mine, labels))
+
+    @property
     def offered(self) -> Mapping[SignalKey, Mapping[str, Measure]]:
         """Return what each signal offers as it is configured."""
         return {spec.key: spec.config.offered() for spec in self.signals}
@@ -137,8 +151,9 @@ class Config:
 
 def discovery_key(plan: Plan) -> SignalKey:
     """Return the signal under which it is told how discovery by *plan* fares."""
-    labels = Labels({"discover": plan.title}, {"redis": plan.redis} if plan.redis else {})
-    return SignalKey(IMPLICIT["discovery"], "discovery", labels)
+    where = {"redis": plan.redis} if plan.redis else {}
+    mine = {LABEL: str(plan.shard.number)} if plan.shard else {}
+    return SignalKey(IMPLICIT["discovery"], "discovery", Labels(where, mine, discover=plan.title))
 
 
 def load(path: str | Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -148,7 +163,7 @@ def load(path: str | Path, environment: Mapping[str, str] | None = None) -> Conf
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as exc:
         cure = (
-            "give the right one with --rules PATH"
+            "`watchdog init URL` writes a first one; --rules PATH names another"
             if isinstance(exc, FileNotFoundError)
             else "check its permissions"
         )
@@ -167,17 +182,18 @@ def parse(text: str, name: str = "rules.yaml", environment: Mapping[str, str] | 
     if not isinstance(document.value, dict):
         findings.add((), "the file has no services", "start with `services:` (see README)")
         raise ConfigError(name, findings.problems)
-    raw = _listed(document.value)
-    shape = DiscoveringFileModel if "discover" in raw else FileModel
+    usable, refused = adopt(document.value, findings)
+    raw = _listed(usable)
+    shape = shape_of(raw)
     try:
         model = shape.model_validate(raw)
     except ValidationError as exc:
         findings.add_validation(exc, shape)
         rest, broken = mend(raw, shape)
         if rest is not None:
-            _Whole(name, rest, findings, broken, raw).config()
+            _Whole(name, rest, findings, broken | refused, raw).config()
         raise ConfigError(name, findings.problems) from exc
-    config = _Whole(name, model, findings).config()
+    config = _Whole(name, model, findings, refused, document.value).config()
     if findings.problems:
         raise ConfigError(name, findings.problems)
     return config
@@ -247,7 +263,7 @@ class _Whole:
         if not self.findings.problems:
             binding = possible = binder.bind(offers, self.known)
             if self.plans:
-                possible = binder.bind([*offers, *prospects(self.plans, self.known)], self.known)
+                possible = binder.bind([*offers, *prospects.prospects(self.plans, self.known)], self.known)
         book.report_dead(rules, possible)
         book.check_labels(possible)
         warnings: list[str] = []
@@ -295,7 +311,7 @@ class _Whole:
         for service, body in self.model.services.items():
             whole = not any(path[:2] == ("services", service) for path in self.broken)
             found = service in OWN_SERVICES or self._may_be_found(service)
-            if whole and not found and not any(getattr(body, kind, ()) for kind in SIGNALS):
+            if whole and not found and not body.model_fields_set - ServiceBase.model_fields.keys():
                 cure = "give it at least one, such as heartbeat or executions"
                 what = "has no signal, so nothing can be said of it"
                 self.findings.add(("services", service), what, cure, key=True)
@@ -322,7 +338,7 @@ class _Whole:
         """Return a signal that is there without being defined."""
         signal = SIGNALS[kind]
         key = SignalKey(IMPLICIT[kind], kind, labels)
-        return SignalSpec(key, signal, signal.Config(every=None), self.model.every, server)
+        return SignalSpec(key, signal, signal.Config.model_construct(every=None), self.model.every, server)
 
     def _check_server(self, name: str | None, path: tuple[str | int, ...]) -> None:
         known = [server for server in self.model.redis if server]
@@ -340,7 +356,8 @@ class _Whole:
             model = self.model
             spoken = [name for rule in model.rules for name in (*(rule.services or ()), *rule.except_)]
             spoken += [name for one in (*model.routes, *model.maintenance) for name in one.service or ()]
-            known |= {n: None for n in spoken if not suggest(n, known).startswith("did you mean")}
+            unknown = [name for name in spoken if name not in known]
+            known |= {n: None for n in unknown if not suggest(n, known).startswith("did you mean")}
         return tuple(known)
 
     def _may_be_found(self, service: str) -> bool:

@@ -38,6 +38,7 @@ MOST_FILES = 5
 UNANSWERED = ("dns", "refused", "no_connection", "tls", "not_http", "redirects")
 """Problems of an address at which there is no such service."""
 NOT_THERE = (404.0, 410.0)
+NO_KEY = "needs no key to be there"
 LISTING = ("systemctl", "list-unit-files", "--plain", "--no-legend", "--no-pager")
 
 
@@ -53,7 +54,7 @@ async def connect(
     fleet = Fleet(config)
     try:
         tasks = [_task(_discovered(fleet, now)), *(_task(_server(fleet, name)) for name in fleet.readers)]
-        local = {spec.key: _task(_beside(spec, now)) for spec in config.signals if spec.key.kind in LOOKS}
+        local = {spec.key: _task(_beside(spec, now)) for spec in config.signals if _is_beside(spec)}
         asked = dict(zip(("discovery", *map(server_named, fleet.readers)), tasks, strict=True))
         asked |= {f"{key.kind} of {key.service}": task for key, task in local.items()}
         async with telling(lambda: [name for name, task in asked.items() if not task.done()], told):
@@ -65,7 +66,7 @@ async def connect(
             task.cancel()
         await fleet.close()
     late = f"no answer within {show_duration(patience)}"
-    wanted = [s.key for s in config.signals if _is_in_redis(s) or s.key.kind in {*LOOKS, "discovery"}]
+    wanted = [s.key for s in config.signals if _is_in_redis(s) or _is_beside(s) or s.key.kind == "discovery"]
     return [found.get(key) or Finding(key, Outcome.UNSURE, late) for key in wanted]
 
 
@@ -80,6 +81,10 @@ def _told(key: SignalKey, task: asyncio.Task[Finding]) -> Finding:
 
 def _is_in_redis(spec: SignalSpec) -> bool:
     return issubclass(spec.type, RedisSignal)
+
+
+def _is_beside(spec: SignalSpec) -> bool:
+    return issubclass(spec.type, LocalSignal)
 
 
 def _task(work: Any) -> asyncio.Task[Any]:
@@ -101,7 +106,10 @@ async def _server(fleet: Fleet, name: str) -> list[Finding]:
         searched = [scout.key for scout in fleet.scouts if scout.server == name]
         return [Finding(key, Outcome.UNREACHABLE, str(exc)) for key in [*wanted, *searched]]
     answers = Finding(own, Outcome.THERE, f"Redis at {wire.place} answers")
-    return [answers, *(judge(key, some, seen) for key, some in wanted.items() if some)]
+    return [
+        answers if key == own else judge(key, some, seen) if some else Finding(key, Outcome.THERE, NO_KEY)
+        for key, some in wanted.items()
+    ]
 
 
 async def _keyspace(wire: Wire, wanted: Sequence[Wanted]) -> Keyspace:
@@ -156,7 +164,7 @@ def _found(key: SignalKey, told: Reading) -> Finding:
 async def _beside(spec: SignalSpec, now: datetime) -> Finding:
     """Return what is found of a signal that is read from this machine or over HTTP."""
     try:
-        return await in_thread(partial(LOOKS[spec.key.kind], spec, now))
+        return await in_thread(partial(LOOKS.get(spec.key.kind, _foreign), spec, now))
     except CollectError as exc:
         return Finding(spec.key, Outcome.UNSURE, str(exc))
 
@@ -165,6 +173,12 @@ def _look(spec: SignalSpec, now: datetime) -> Reading:
     signal = spec.build(timedelta(0))
     assert isinstance(signal, LocalSignal)
     return signal.look_here(now)
+
+
+def _foreign(spec: SignalSpec, now: datetime) -> Finding:
+    """Look once: of a signal that another package brings nothing else is known."""
+    _look(spec, now)
+    return Finding(spec.key, Outcome.THERE, "could be read")
 
 
 def _unit(spec: SignalSpec, now: datetime) -> Finding:

@@ -71,7 +71,7 @@ def read_standing(record: Mapping[str, Any]) -> Standing:
     return Standing(datetime.fromisoformat(record["failing_since"]), str(record["why"]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Office:
     """What all couriers share."""
 
@@ -129,6 +129,23 @@ class Courier:
         if standing is not None:
             self._failing_from = now - max(0.0, (wall - standing.failing_since).total_seconds())
             self._health.why = standing.why
+
+    def change(self, notifier: Notifier) -> None:
+        """Bring what there is by *notifier* from now on; by another one it is tried at once."""
+        if notifier != self._notifier:
+            self._notifier = notifier
+            self._rests_until = float("-inf")
+            self.news.set()
+
+    def empty(self) -> list[Notification]:
+        """Bring nothing any more, and return what there was to bring and has not been on its way."""
+        letters = list(self.lane.letters.values())
+        claimed = self.lane.claimed if self.sending else None
+        for letter in letters:
+            if letter.number != (claimed.number if claimed is not None else None):
+                self.keep(letter.number, None)
+                del self.lane.letters[letter.number]
+        return [letter.message for letter in letters if letter is not claimed]
 
     def health(self) -> Health:
         """Return how the receiver has been taking messages."""

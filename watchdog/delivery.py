@@ -20,13 +20,16 @@ from watchdog.clock import Clock
 from watchdog.courier import Courier, Gate, Health, Office, read_standing
 from watchdog.journal import OUTCOMES, Journal, Threads
 from watchdog.links import Links
+from watchdog.model import Reading, SignalKey
 from watchdog.notifications import Notification
 from watchdog.notifiers.base import Notifier, trusting
 from watchdog.records import read_notification
+from watchdog.signals.receiver import reading
 from watchdog.state import StateFile
 from watchdog.telling import Ticket
 
 __all__ = ["OUTCOMES", "AlwaysOpen", "Gate", "Health", "Outbox"]
+RECEIVER_REMOVED = "the receiver is no longer in the rules file"
 LAST_WORDS = 0.5
 """Seconds for which `Outbox.stop` waits for answers to what is being sent, lest it be sent once more."""
 log = structlog.get_logger()
@@ -71,6 +74,7 @@ class Outbox:
         self._couriers = {name: Courier(name, n, self._office) for name, n in receivers.items()}
         self._number = 0
         self._workers: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._client: httpx.AsyncClient | None = None
         self._recall()
 
@@ -83,7 +87,7 @@ class Outbox:
                 left[message.receiver].append((number, message))
             else:
                 self._state.stage("outbox", key, None)
-                self._journal.record(message, "dropped", why="the receiver is no longer in the rules file")
+                self._journal.record(message, "dropped", why=RECEIVER_REMOVED)
         standings = self._state.read("receivers", read_standing)
         for name in standings.keys() - left.keys():
             self._state.stage("receivers", name, None)
@@ -97,6 +101,39 @@ class Outbox:
                 courier.keep(letter.number, letter.message)
             courier.keep_standing()
         self._office.threads.keep_all()
+
+    def change(self, receivers: Mapping[str, Notifier], links: Links, expire_after: timedelta) -> None:
+        """
+        Tell *receivers* from now on.
+
+        Who stays keeps what waits, and its pauses; who is told in another way is tried at once. What
+        waits for who is no more is dropped, with a record.
+        """
+        self._office.links, self._office.expire_after = links, expire_after.total_seconds()
+        for name in [name for name in self._couriers if name not in receivers]:
+            self._part_with(name)
+        self._office.threads.keep_for(receivers)
+        self._journal.count_for([name for name in receivers if name not in self._couriers])
+        for name, notifier in receivers.items():
+            if name in self._couriers:
+                self._couriers[name].change(notifier)
+            else:
+                self._couriers[name] = Courier(name, notifier, self._office)
+                self._send_out(name)
+        self._couriers = {name: self._couriers[name] for name in receivers}
+
+    def _part_with(self, name: str) -> None:
+        """Drop what waits for a receiver; what is being sent at this moment may come to its end."""
+        courier, worker = self._couriers.pop(name), self._workers.pop(name, None)
+        for message in courier.empty():
+            self._journal.record(message, "dropped", why=RECEIVER_REMOVED)
+        self._state.stage("receivers", name, None)
+        courier.closing = True
+        if worker is not None and not courier.sending:
+            worker.cancel()
+        elif worker is not None:
+            self._leaving.add(worker)
+            worker.add_done_callback(self._leaving.discard)
 
     # ---- what comes in ---------------------------------------------------------------------------
 
@@ -166,6 +203,21 @@ class Outbox:
         """Return how *receiver* has been taking messages."""
         return self._couriers[receiver].health()
 
+    def reading(self, key: SignalKey, name: str, since: datetime, now: datetime) -> Reading:
+        """Return what the signal of *key* tells of receiver *name*, and each refusal once."""
+        health = self.health(name)
+        refusals, health.refusals = tuple(health.refusals), []
+        return reading(
+            key,
+            now,
+            since=since,
+            failing_since=health.failing_since,
+            why=health.why,
+            refusals=refusals,
+            waiting=self.depth(name),
+            oldest=self.oldest(name),
+        )
+
     @property
     def working(self) -> bool:
         """Say whether a courier is on its way for every receiver."""
@@ -179,10 +231,13 @@ class Outbox:
         unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         self._client = httpx.AsyncClient(follow_redirects=False, limits=unlimited, verify=trusting())
         self._office.commit()
-        self._workers = {
-            name: asyncio.create_task(courier.work(lambda: self.gate, self._client), name=f"send {name}")
-            for name, courier in self._couriers.items()
-        }
+        for name in self._couriers:
+            self._send_out(name)
+
+    def _send_out(self, name: str) -> None:
+        if self._client is not None:
+            work = self._couriers[name].work(lambda: self.gate, self._client)
+            self._workers[name] = asyncio.create_task(work, name=f"send {name}")
 
     async def stop(self) -> None:
         """
@@ -198,9 +253,9 @@ class Outbox:
                 worker.cancel()
         if sending:
             await asyncio.wait(sending, timeout=LAST_WORDS)
-        for worker in sending:
+        for worker in (*sending, *self._leaving):
             worker.cancel()
-        await asyncio.gather(*self._workers.values(), return_exceptions=True)
+        await asyncio.gather(*self._workers.values(), *self._leaving, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
         for name in self._couriers:

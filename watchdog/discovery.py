@@ -14,6 +14,7 @@ from sys import intern
 from typing import Any
 
 from watchdog.globs import Pattern
+from watchdog.shards import Shard
 from watchdog.synthetic import MARK_SUFFIX
 from watchdog.units import write_duration
 
@@ -38,6 +39,8 @@ class Plan:
     every: timedelta = timedelta(seconds=30)
     forget_after: timedelta = timedelta(days=1)
     redis: str | None = None
+    shard: Shard | None = None
+    """Whose part of what is found this is; None: all of it."""
 
     @property
     def title(self) -> str:
@@ -71,6 +74,10 @@ class Plan:
         named = first.service_of(name)
         return NAMELESS if named is None else intern(named.decode("utf-8", "replace"))
 
+    def is_ours(self, service: str, name: str) -> bool:
+        """Say whether this shard watches the key *name*, which was found to be of *service*."""
+        return self.shard is None or self.shard.has(divided_by(service, name))
+
     def __str__(self) -> str:
         found = [
             f"{what} {pattern.written} (of {'the service so named' if pattern.names_service else NAMELESS})"
@@ -83,6 +90,11 @@ class Plan:
             f"{', '.join(found)}{without}{where}; every {write_duration(self.every)},"
             f" at most {self.limit} signals, vanished ones for {write_duration(self.forget_after)}"
         )
+
+
+def divided_by(service: str, key: str) -> str:
+    """Return by what name shards take a *key* of *service*: a service is never divided, nobody's keys are."""
+    return key if service == NAMELESS else service
 
 
 def tellable(name: str) -> bool:

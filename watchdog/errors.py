@@ -11,6 +11,7 @@ Every error of ours, in one tree.
     │   └── UnansweredError an endpoint did not answer, and in which way (`watchdog.endpoints.dialing`)
     ├── NotifyError      a notification was not accepted; says whether to try again
     ├── StateError       the state file cannot be used
+    ├── PluginError      what another package brings cannot be used; becomes a problem of the rules file
     ├── RecordingError   a recording cannot be written, or is none
     └── RemoteError      the running sidecar cannot be asked, or says no (`watchdog.remote`)
 
@@ -86,6 +87,15 @@ class NotifyError(WatchdogError):
 
 class StateError(WatchdogError):
     """Say why the state file cannot be used."""
+
+
+class PluginError(WatchdogError):
+    """Say why a signal or a receiver that another package brings cannot be used, and the cure."""
+
+    def __init__(self, what: str, cure: str) -> None:
+        self.what = what
+        self.cure = cure
+        super().__init__(f"{what} ({cure})")
 
 
 class RecordingError(WatchdogError):

@@ -1,23 +1,39 @@
-"""Kinds of values that keys of rules.yaml have: durations, secrets, addresses, plain words and numbers."""
+"""What keys of rules.yaml hold: durations, secrets, addresses, plain words and numbers, other mappings."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from watchdog.redisurl import parse_redis_url
 from watchdog.units import Unit, parse_duration, parse_number
 
+_read_from: ContextVar[set[str]] = ContextVar("files that secrets are read from")
 Scalar = bool | int | float | str
 
 
 def one_or_many(raw: object) -> object:
     """Return a single plain value as a list of one; anything else as it is."""
     return [raw] if isinstance(raw, Scalar) else raw
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
+"""One name or a list of names."""
+
+
+class Model(BaseModel):
+    """Base of every mapping in the file: no unknown keys, nothing changes after loading."""
+
+    model_config = ConfigDict(
+        defer_build=True, extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
 
 
 def _duration(raw: object) -> object:
@@ -46,12 +62,24 @@ Text = Annotated[str, BeforeValidator(_spelt)]
 """A text as a program or a header is given it: 5 is "5", true is "true"."""
 
 
+@contextmanager
+def secrets_noted() -> Iterator[set[str]]:
+    """Give the paths of the files that secrets are read from meanwhile, in this thread."""
+    paths: set[str] = set()
+    token = _read_from.set(paths)
+    try:
+        yield paths
+    finally:
+        _read_from.reset(token)
+
+
 def _read_secret(raw: object) -> object:
     """Take the text itself, or ``{file: path}``: the first line of a file."""
     if isinstance(raw, dict):
         if set(raw) != {"file"}:
             raise ValueError("a secret is a text or {file: path} (write {file: /run/secrets/name})")
         path = Path(str(raw["file"]))
+        _read_from.get(set()).add(str(path))
         try:
             raw = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as exc:

@@ -26,6 +26,14 @@ def keep_for_good() -> None:
     gc.freeze()
 
 
+def sort_out() -> None:
+    """Collect what is no more of all that was there for good, and take out the rest once more."""
+    if gc.get_freeze_count():
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
+
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Collect nothing meanwhile: what is made while modules are loaded is there to stay, all of it."""

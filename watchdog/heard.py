@@ -69,7 +69,7 @@ class Heard:
 
     def __init__(self, tolerance: timedelta, since: datetime) -> None:
         """Two looks at one thing differ by *tolerance* at most; we have been looking *since* a moment."""
-        self._tolerance = tolerance
+        self.tolerance = tolerance
         self._since = since
         self._spans: dict[Ticket, list[Span]] = {}
 
@@ -155,9 +155,9 @@ class Heard:
             return span.ended is not None
         if notice.reason in SAID_AGAIN:
             said = span.reasons.get(notice.reason) if notice.reason else None
-            return said is not None and said >= message.at - self._tolerance
+            return said is not None and said >= message.at - self.tolerance
         if notice.reason is Reason.REPEAT:
-            return any(said >= message.at - self._tolerance for said in span.reasons.values())
+            return any(said >= message.at - self.tolerance for said in span.reasons.values())
         return True
 
     def _span(self, receiver: str, alert: Alert, ends: _Ends) -> Span | None:
@@ -186,10 +186,10 @@ class Heard:
             return True
         if (ended is not None and ended < span.began) or (span.ended is not None and began >= span.ended):
             return False
-        if began < span.began - self._tolerance:
+        if began < span.began - self.tolerance:
             return False
-        fresh = alert.active_since <= self._since + self._tolerance
-        return fresh or began <= span.said_at + self._tolerance
+        fresh = alert.active_since <= self._since + self.tolerance
+        return fresh or began <= span.said_at + self.tolerance
 
     # ---- what is to be ended ---------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ class Heard:
                 continue
             alert = alerts.get(span.labels)
             if alert is None or not alert.firing:
-                if alert is not None and any(b >= span.began - self._tolerance for b in alert.firings):
+                if alert is not None and any(b >= span.began - self.tolerance for b in alert.firings):
                     continue  # its end was decided here
                 alert = alerts[span.labels] = _adopted(span, lead_of)
             fired_at = alert.fired_at or span.began

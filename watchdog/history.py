@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -84,6 +84,7 @@ class History:
         self.behind: Mapping[SignalKey, datetime] = {}
         """Signals that were not looked at when they were due, with the moment of their last look."""
         self._seen: set[SignalKey] = set()
+        self._renewed: set[SignalKey] = set()
         self._new: set[SignalKey] = set()
         self._steps: dict[tuple[SignalKey, str], Steps] = {}
         self._sums: dict[tuple[SignalKey, str], float] = {}
@@ -93,6 +94,10 @@ class History:
         """Take in *readings* and return the history, which now knows them."""
         self.fresh = {}
         self._new = set()
+        if self._renewed:
+            readings = tuple(readings)
+            first = {reading.signal for reading in readings if reading.trouble is None}
+            self._forget_counts(first & self._renewed)
         for reading in readings:
             key = reading.signal
             self.latest[key] = reading
@@ -113,11 +118,40 @@ class History:
         gone = frozenset(signals)
         for key in gone:
             self.latest.pop(key, None)
-            self._variants.pop(key, None)
             self.unknown.discard(key)
-            self._seen.discard(key)
+        self._forget_counts(gone)
+
+    def _forget_counts(self, gone: Collection[SignalKey]) -> None:
+        self._seen -= set(gone)
+        self._renewed -= set(gone)
+        for key in gone:
+            self._variants.pop(key, None)
         self._steps = {place: steps for place, steps in self._steps.items() if place[0] not in gone}
         self._sums = {place: total for place, total in self._sums.items() if place[0] not in gone}
+
+    def renew(self, signals: Iterable[SignalKey]) -> None:
+        """
+        Take the next good reading of each of *signals* for its first: it brings its past with it.
+
+        Until then what is known of it holds.
+        """
+        self._renewed.update(key for key in signals if key in self.latest)
+
+    def ask(self, asked: Collection[tuple[str, str]], now: datetime) -> None:
+        """
+        Keep the steps of the counters that are *asked* for, from *now* on.
+
+        Of one that was not asked for until now the sum alone was kept: nobody knows when it gained that.
+        """
+        before, self.asked = self.asked, asked
+        for place in [place for place in self._steps if (place[0].kind, place[1]) not in asked]:
+            self._sums[place] = self._steps.pop(place).total
+        if before is None:
+            return
+        for kind, name in (counter for counter in asked if counter not in before):
+            for key in (key for key in self._seen if key.kind == kind):
+                begun = self._steps[key, name] = Steps(now.timestamp())
+                begun.base = -self._sums.pop((key, name), 0.0)
 
     def known(self, signal: SignalKey) -> bool | None:
         """Say whether everything of *signal* is known; None when its source is away, or was never seen."""

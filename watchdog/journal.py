@@ -65,9 +65,13 @@ class Threads:
         """Take up what an earlier process knew, but for receivers that are no more."""
         self._state = state
         self._known = state.read("threads", lambda record: str(record["thread"]))
+        self.keep_for(receivers)
+
+    def keep_for(self, receivers: Container[str]) -> None:
+        """Forget what *receivers* gave that are none any more: only these are."""
         for key in [key for key in self._known if key.rpartition(" ")[0] not in receivers]:
             del self._known[key]
-            state.stage("threads", key, None)
+            self._state.stage("threads", key, None)
 
     def of(self, message: Notification) -> str | None:
         """Return what to attach *message* to: the first that is known of its alerts, or None."""

@@ -92,7 +92,7 @@ class Judge:
         if watch is None:
             watch = self._binding.find(alert.labels, alert.signal)
             if watch is None:
-                return end_unwatched(alert, now)
+                return end_unwatched(alert, now, self._binding.why_unwatched(alert.labels, alert.signal))
             self._watches[alert.labels] = watch
         return advance(alert, find(watch, history, now), watch, now)
 

@@ -106,6 +106,21 @@ class Keeper:
         """Keep what *signals* remember as well, and give them what is known already."""
         self._remember(signals)
 
+    def renew(self, signals: Iterable[Signal[Any]]) -> None:
+        """Give each of *signals*, built anew, what the one before it remembered after its last look."""
+        for signal in signals:
+            self.part_with((signal.key,))
+            self.watch((signal,))
+
+    def part_with(self, keys: Iterable[SignalKey]) -> None:
+        """Look at the signals of *keys* no more, and keep what they remember for when they are back."""
+        if self._unclaimed is None:
+            self._unclaimed = self._state.book("memory")
+        for key in keys:
+            self._signals.pop(key, None)
+            if memory := self._memories.pop(key, None):
+                self._unclaimed[_memory_key(key)] = memory
+
     def forget(self, keys: Iterable[SignalKey]) -> None:
         """Keep nothing of the signals of *keys* any more."""
         for key in keys:

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
+
+PLUGINS, NONE = "PYDANTIC_DISABLE_PLUGINS", "__all__"
+LOADER = "pydantic.plugin._loader"
 
 
 class _Later(ModuleType):
@@ -38,3 +42,15 @@ def without(*names: str) -> Iterator[None]:
         for name in names:
             del sys.modules[name]
         sys.modules |= before
+
+
+def without_plugins() -> None:
+    """
+    Let pydantic have no plugins, and not load what looks for them; unless the environment names some.
+
+    It would go through all packages there are.
+    """
+    if os.environ.setdefault(PLUGINS, NONE) == NONE:
+        nobody = ModuleType(LOADER)
+        nobody.get_plugins = tuple  # type: ignore[attr-defined]
+        sys.modules.setdefault(LOADER, nobody)

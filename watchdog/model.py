@@ -13,6 +13,8 @@ from watchdog.units import Unit
 FNV_OFFSET = 0xCBF29CE484222325
 FNV_PRIME = 0x100000001B3
 NOTHING: Mapping[str, object] = MappingProxyType({})
+OWN_SERVICE = "watchdog"
+"""The service the sidecar's own alerts are about."""
 
 
 class Labels(Mapping[str, str]):

@@ -2,7 +2,8 @@
 How the state file is opened: by one process, in this program's version, and sound.
 
 A file that is broken is set aside whole, never overwritten; what can still be read of it is carried
-over into the new one. A file that is not ours, or of a newer version, is left as it is.
+over into the new one. Of a file of an older version a copy is kept beside it before it is upgraded, so that
+there is a way back. A file that is not ours, or of a newer version, is left as it is.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import itertools
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
+from watchdog.copies import PATIENCE, copy_over, look_into
 from watchdog.errors import StateError
 
 OURS = 0x57444F47
@@ -51,13 +52,13 @@ MIGRATIONS = (
 )
 """How to get from each version to the next: version 0 is an empty file."""
 VERSION = len(MIGRATIONS)
-PATIENCE = 5.0
-"""Seconds to wait at start for somebody else who reads or copies the file."""
 IMPATIENCE = 0.25
 """The same while running: everything stands still meanwhile, and what is not written stays staged."""
 BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 """SQLite's primary codes for a file that is not as it should be; all others are the disk's or a lock's."""
 PARTS = ("", "-wal", "-shm")
+NEW = ".new"
+"""What a file is called that is to take the place of another."""
 
 
 def is_broken(error: sqlite3.Error) -> bool:
@@ -99,31 +100,32 @@ def take(path: str) -> int | None:
     return lock
 
 
-def connect(path: str) -> sqlite3.Connection:
+def connect(path: str, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
     """
-    Return the file's connection, brought to this program's version; a missing file is made.
+    Return the file's connection, brought to the program's version by *migrations*; a missing file is made.
 
     Raise sqlite3.Error if the file is broken or the disk refuses, and StateError if it is not ours to
     use; it is as it was then.
     """
     if path != ":memory:":
         _make(path)
-        with contextlib.closing(_look_into(path)) as look:
-            _check(look, path)
+        with contextlib.closing(look_into(path)) as look:
+            version = check_version(look, path, len(migrations))
             (sound,) = look.execute("PRAGMA quick_check(1)").fetchone()
             if sound != "ok":
                 raise sqlite3.DatabaseError(str(sound))
+        if 0 < version < len(migrations):
+            _keep_copy(path, version)
     db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
-        version = _check(db, path)
-        if version < VERSION and path != ":memory:":
-            os.chmod(path, 0o600)  # the first version let others read
-        for number in range(version, VERSION):
-            db.executescript(
-                f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
-            )
+        version = check_version(db, path, len(migrations))
+        if version < len(migrations):
+            if path != ":memory:":
+                os.chmod(path, 0o600)  # the first version let others read
+            steps = " ".join(migrations[version:])
+            db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(migrations)}; COMMIT;")
         db.execute(f"PRAGMA busy_timeout = {int(IMPATIENCE * 1000)}")
     except BaseException:
         db.close()
@@ -137,33 +139,39 @@ def _make(path: str) -> None:
         return
     if os.path.exists(path):
         raise cannot(path, "be used", "it is no file")
-    if os.path.exists(path + ".new"):  # a renewal that was cut short, just before its last step
-        os.rename(path + ".new", path)
+    if os.path.exists(path + NEW):  # a renewal that was cut short, just before its last step
+        os.rename(path + NEW, path)
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
-def _look_into(path: str) -> sqlite3.Connection:
-    """
-    Return a connection that changes nothing, not even by being closed.
-
-    Only a transaction that was cut short it takes back, as whoever comes next would have to.
-    """
-    mode = "rw" if os.path.exists(path + "-journal") else "ro"
-    return sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True, timeout=PATIENCE)
+def copy_of_before(path: str, version: int) -> str:
+    """Return where the copy is that is kept of a file of *version* when it is upgraded."""
+    return f"{path}.v{version}"
 
 
-def _check(db: sqlite3.Connection, path: str) -> int:
-    """Return the file's version; raise StateError if it is not ours, or is newer than this program."""
+def _keep_copy(path: str, version: int) -> None:
+    """Keep the file as it is beside it; one of an upgrade that failed, or was undone, is replaced."""
+    try:
+        copy_over(path, copy_of_before(path, version))
+    except (sqlite3.Error, OSError) as exc:
+        why = f"no copy of it could be made beside it: {said(exc)}"
+        raise cannot(path, "be upgraded", why) from exc
+
+
+def check_version(db: sqlite3.Connection, path: str, newest: int = VERSION) -> int:
+    """Return the file's version; raise StateError if it is not ours, or newer than the *newest* we know."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (whose,) = db.execute("PRAGMA application_id").fetchone()
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     ours = whose == OURS if version > 1 else whose == 0 and tables == ({"memory"} if version == 1 else set())
     if not ours:
         raise StateError(f"the state file {path} is another program's database (name another file in state:)")
-    if version > VERSION:
+    if version > newest:
+        back = copy_of_before(path, newest)
+        way = f"`watchdog state restore {back}`" if os.path.exists(back) else "name another file in state:"
         raise StateError(
-            f"the state file {path} is of version {version}, newer than this program's {VERSION}"
-            " (upgrade the program, or name another file in state:)"
+            f"the state file {path} is of version {version}, newer than this program's {newest}"
+            f" (upgrade the program, or {way})"
         )
     return int(version)
 
@@ -187,8 +195,8 @@ def renew(path: str, now: datetime) -> tuple[str | None, int]:
     """
     if path == ":memory:":
         return None, 0
-    fresh = path + ".new"
-    aside = next(name for name in _names_aside(path, now) if not os.path.exists(name))
+    fresh = path + NEW
+    aside = name_aside(path, "corrupt", now)
     there = any(os.path.exists(path + part) for part in PARTS)
     try:
         for part in PARTS:
@@ -201,20 +209,25 @@ def renew(path: str, now: datetime) -> tuple[str | None, int]:
             rows = [(*place, text) for place, text in records.items()]
             db.executemany("INSERT INTO kept VALUES (?, ?, ?)", rows)
             db.execute("COMMIT")
-        for part in PARTS:
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(path + part, aside + part)
-        os.rename(fresh, path)
+        put_in_place(fresh, path, aside)
     except (sqlite3.Error, OSError) as exc:
         raise cannot(path, "be read, nor be replaced", said(exc)) from exc
     return (aside, len(records) - 1) if there else (None, 0)
 
 
-def _names_aside(path: str, now: datetime) -> Iterator[str]:
-    first = f"{path}.corrupt-{now:%Y%m%dT%H%M%SZ}"
-    yield first
-    for number in itertools.count(2):
-        yield f"{first}-{number}"
+def put_in_place(fresh: str, path: str, aside: str) -> None:
+    """Have the whole file *fresh* at *path*, and what was there at *aside*; cut short, `_make` ends it."""
+    for part in PARTS:
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path + part, aside + part)
+    os.rename(fresh, path)
+
+
+def name_aside(path: str, word: str, now: datetime) -> str:
+    """Return a name that is not taken, for a file that was at *path* and is of use to people only."""
+    first = f"{path}.{word}-{now:%Y%m%dT%H%M%SZ}"
+    others = (f"{first}-{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain((first,), others) if not os.path.exists(name))
 
 
 def legible(path: str) -> dict[tuple[str, str], str]:
@@ -224,7 +237,7 @@ def legible(path: str) -> dict[tuple[str, str], str]:
     Read from both ends, a broken page in the middle costs no more than what stands on it.
     """
     found: dict[tuple[str, str], str] = {}
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(_look_into(path)) as db:
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(look_into(path)) as db:
         for order in ("ASC", "DESC"):
             sql = f"SELECT book, key, json FROM kept ORDER BY book {order}, key {order}"  # noqa: S608
             with contextlib.suppress(sqlite3.Error):

@@ -13,7 +13,7 @@ import structlog
 from watchdog import __version__
 from watchdog.model import SignalKey
 from watchdog.notifiers.base import revealed
-from watchdog.schema import TracesModel
+from watchdog.outward import TracesModel
 from watchdog.signals.trace import Trace
 from watchdog.spans import Finished, payload
 from watchdog.vigil import Checkup

@@ -123,6 +123,11 @@ class Pair:
         self._shown: Role | None = None
         self._task: asyncio.Task[None] | None = None
 
+    def change(self, receivers: Collection[str], tolerance: timedelta) -> None:
+        """Gate *receivers* from now on; two looks at one thing differ by *tolerance* at most."""
+        self._receivers = receivers
+        self.heard.tolerance = tolerance
+
     # ---- the gate --------------------------------------------------------------------------------
 
     @property
@@ -316,6 +321,17 @@ def _under(fence: int, words: Iterable[_Word]) -> list[_Word]:
     return list(takewhile(lambda word: word.fence == fence, islice(words, WORDS_AT_ONCE)))
 
 
+def gated(config: Config) -> list[str]:
+    """Return the receivers that only one of a pair tells."""
+    return [name for name, notifier in config.receivers.items() if notifier.habit.resend is None]
+
+
+def tolerance_of(config: Config) -> timedelta:
+    """Return by how much two looks at one thing may differ."""
+    longest = max(config.every, *(spec.every for spec in config.signals))
+    return max(LEAST_TOLERANCE, 3 * config.every, longest + config.every)
+
+
 def pair_of(config: Config, outbox: Outbox, owner: Owner, clock: Clock, signs: Signs) -> Pair | None:
     """
     Return the half of a pair that rules.yaml asks for, as the gate of *outbox*; or None.
@@ -327,15 +343,14 @@ def pair_of(config: Config, outbox: Outbox, owner: Owner, clock: Clock, signs: S
         return None
     me = f"{model.name or f'{socket.gethostname()}-{os.getpid()}'}-{secrets.token_hex(3)}"
     writer = RedisWriter(config.redis_url, min(config.redis_timeout, model.ttl / 4))
-    longest = max(config.every, *(spec.every for spec in config.signals))
     pair = Pair(
         Lease(model.lease, me, model.ttl, writer),
         model.ttl,
         outbox,
         owner,
         clock,
-        receivers=[name for name, notifier in config.receivers.items() if notifier.habit.resend is None],
-        tolerance=max(LEAST_TOLERANCE, 3 * config.every, longest + config.every),
+        receivers=gated(config),
+        tolerance=tolerance_of(config),
         signs=signs,
     )
     outbox.gate = pair

@@ -59,7 +59,7 @@ def wanted_keys(kind: str, config: Any) -> list[Wanted]:
         return [Wanted(config.stream, ("stream",)), *more]
     if kind == "flag":
         return [Wanted(name, (), optional=True) for name in each(config.key)]
-    return []
+    return [Wanted(name, ()) for name in config.reads()]
 
 
 def each(found: str | Sequence[str]) -> Sequence[str]:

@@ -279,7 +279,10 @@ def _page(
 
 def _away(answers: Sequence[Any] | None) -> Away | None:
     """Return the answer of a node that is away, if one of *answers* is."""
-    return next((a for a in answers or () if isinstance(a, Away)), None)
+    for answer in answers or ():  # a loop: this is asked of every answer there is
+        if type(answer) is Away:
+            return answer
+    return None
 
 
 def _awake(

@@ -47,6 +47,12 @@ class Recorder:
         except (OSError, RecordingError) as exc:
             self._note(str(exc))
 
+    def change(self, tape: Tape | None) -> None:
+        """Complete the tape there is and record onto *tape* from now on, where things stand."""
+        self.close()
+        self._tape, self._failure = tape, ""
+        self._known = Wishes()
+
     def settled(self, wishes: Wishes) -> None:
         """Take note of what became of people's wishes by themselves."""
         self._known = wishes

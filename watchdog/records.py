@@ -6,7 +6,8 @@ Plain JSON with the full precision of every moment: what comes back equals what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from watchdog.alerts import Alert, State
 from watchdog.model import Labels, SignalKey
 from watchdog.muting import Ack, Matcher, Silence, checked_matcher
 from watchdog.notifications import Notice, Notification, Reason
-from watchdog.telling import Receipt
+from watchdog.telling import Receipt, Wishes
 
 Record = dict[str, Any]
 
@@ -206,3 +207,19 @@ def read_silence(record: Mapping[str, Any]) -> Silence:
         record["until_resolved"],
         record["matched"],
     )
+
+
+def with_wish(wishes: Wishes, book: str, record: Mapping[str, Any], *, known: bool) -> Wishes:
+    """Return *wishes* and what *record* of a *book* says; unless *known*, what is there stays as it is."""
+    silences, acks = wishes.silences, wishes.acks
+    if book == "silences" and (known or record["id"] not in silences):
+        return replace(wishes, silences={**silences, record["id"]: read_silence(record)})
+    if book == "acks" and (known or record["fingerprint"] not in acks):
+        return replace(wishes, acks={**acks, record["fingerprint"]: read_ack(record)})
+    return wishes
+
+
+def written_wishes(wishes: Wishes) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield all silences and acknowledgements as records, each with its book."""
+    yield from (("silences", write_silence(silence)) for silence in wishes.silences.values())
+    yield from (("acks", write_ack(ack)) for ack in wishes.acks.values())

@@ -16,7 +16,7 @@ everywhere. The options behind `?` have the names that redis-py gives them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -113,6 +113,14 @@ class ServerUrl:
         """Return where that is, for people: hosts and ports, or the socket's path; nothing secret."""
         nodes = ",".join(map(str, self.nodes))
         return f"{self.master} of Sentinel {nodes}" if self.master else nodes
+
+
+def same_place(one: str, other: str) -> bool:
+    """Say whether two URLs lead to the same data, whoever asks for it and however it is guarded."""
+    places = [
+        replace(parse_redis_url(url), login=Login(), sentinel_login=Login(), tls=None) for url in (one, other)
+    ]
+    return places[0] == places[1]
 
 
 def place_of(url: str) -> str:

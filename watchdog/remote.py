@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from watchdog.config import load
 from watchdog.errors import ConfigError, WatchdogError
-from watchdog.schema import ApiModel, FileBase
+from watchdog.outward import ApiModel
+from watchdog.schema import FileBase
 from watchdog.tokens import read_tokens, token_file
 from watchdog.units import plain
 from watchdog.yamlfile import read_yaml
@@ -55,16 +56,26 @@ def whereabouts(rules: Path, environment: Environment) -> Whereabouts:
 
     Whoever asks need not have the environment of the sidecar: the rest of the file does not matter.
     """
-    try:
-        raw = dict(read_yaml(rules.read_text(encoding="utf-8-sig"), environment).value)
-        place = FileBase.model_validate({name: raw[name] for name in ("listen", "state") if name in raw})
-    except (OSError, UnicodeDecodeError, ValidationError, TypeError, ValueError):
-        load(rules, environment)  # it says what is wrong, and where
-        raise
+    raw, place = _base(rules, environment)
     host, port = place.listen
     host = ANY_HOST.get(host, host)
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     return Whereabouts(url, *_token(raw, place.state))
+
+
+def state_of(rules: Path, environment: Environment) -> str | None:
+    """Return where the state file of the rules file at *rules* is; raise ConfigError if it does not say."""
+    return _base(rules, environment)[1].state
+
+
+def _base(rules: Path, environment: Environment) -> tuple[Mapping[str, Any], FileBase]:
+    """Return what a rules file says, and of that where things are; the rest may be wrong."""
+    try:
+        raw = dict(read_yaml(rules.read_text(encoding="utf-8-sig"), environment).value)
+        return raw, FileBase.model_validate({name: raw[name] for name in ("listen", "state") if name in raw})
+    except (OSError, UnicodeDecodeError, ValidationError, TypeError, ValueError):
+        load(rules, environment)  # it says what is wrong, and where
+        raise
 
 
 def _token(raw: Mapping[str, Any], state: str | None) -> tuple[str | None, str]:
@@ -161,6 +172,10 @@ class Remote:
         """Return what stands at *path*; what of the *query* is None is not asked."""
         return self._ask("GET", path, params=dict(_given(query)))
 
+    def text(self, path: str) -> str:
+        """Return what stands at *path*, which is no JSON."""
+        return self._asked("GET", path).text
+
     def post(self, path: str, body: object) -> Any:
         """Send *body* to *path* and return the answer."""
         return self._ask("POST", path, json=body)
@@ -170,15 +185,7 @@ class Remote:
         return self._ask("DELETE", path)
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
-        try:
-            response = self._client.request(method, path, **more)
-        except httpx.TimeoutException as exc:
-            raise RemoteError(f"the sidecar at {self._shown} does not answer", UNREACHABLE) from exc
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            cure = "is `watchdog run` running? else say where it is with --url"
-            raise RemoteError(
-                f"the sidecar at {self._shown} cannot be reached ({cure})", UNREACHABLE
-            ) from exc
+        response = self._asked(method, path, **more)
         try:
             body = response.json()
             error = body["error"] if response.is_error else None
@@ -193,6 +200,17 @@ class Remote:
             else ""
         )
         raise RemoteError(f"the sidecar says no: {error}{why}", REFUSED)
+
+    def _asked(self, method: str, path: str, **more: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **more)
+        except httpx.TimeoutException as exc:
+            raise RemoteError(f"the sidecar at {self._shown} does not answer", UNREACHABLE) from exc
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            cure = "is `watchdog run` running? else say where it is with --url"
+            raise RemoteError(
+                f"the sidecar at {self._shown} cannot be reached ({cure})", UNREACHABLE
+            ) from exc
 
 
 def _given(query: Mapping[str, object]) -> Iterator[tuple[str, object]]:

@@ -58,11 +58,13 @@ class Roster:
         self.held = 0
         """How many signals that takes."""
         self.skipped = 0
+        self.elsewhere = 0
+        """How many keys of the last round other shards watch."""
         """How many names of the last round cannot be told."""
         self._declared = frozenset(declared)
         self._before = before
         self._known: dict[str, dict[str, Known]] = {STREAM: {}, HEARTBEAT: {}}
-        self._round = self._skipping = 0
+        self._round = self._skipping = self._elsewhere = 0
         self._crowded = self._left_out = 0  # keys without room: in this round, and in the last one
         self._short: dict[str, int] = {}  # streams with so many groups for which there was no room
 
@@ -85,7 +87,7 @@ class Roster:
     def begin_round(self) -> None:
         """Begin to go over all keys."""
         self._round += 1
-        self._crowded = self._skipping = 0
+        self._crowded = self._skipping = self._elsewhere = 0
 
     def sight(self, kind: str, raw: bytes) -> bool:
         """
@@ -147,6 +149,7 @@ class Roster:
     def end_round(self, now: datetime) -> Change:
         """Take note that all keys were gone over: what was not seen is missing, and at last forgotten."""
         self._left_out, self.skipped = self._crowded, self._skipping
+        self.elsewhere = self._elsewhere
         gone: list[SignalKey] = []
         for kind, found in self._known.items():
             for name, known in [*found.items()]:
@@ -206,6 +209,9 @@ class Roster:
         name = raw.decode("utf-8", "replace")
         if not tellable(name):
             self._skipping += 1
+            return None
+        if not self.plan.is_ours(self.plan.service_of(kind, raw), name):
+            self._elsewhere += 1
             return None
         return name
 

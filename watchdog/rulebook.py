@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from watchdog.builtin import raw_rules
@@ -14,11 +14,29 @@ from watchdog.rules import KNOWN, ZERO, Binding, Rule, alert_labels, override, p
 from watchdog.schema import OverrideModel, RuleModel
 from watchdog.signals import SIGNALS
 
-CATALOGUE: Mapping[str, Mapping[str, Measure]] = {
-    **{kind: {**signal.MEASURES, "known": KNOWN} for kind, signal in SIGNALS.items()},
-    ANY_SIGNAL: {"known": KNOWN},
-}
-"""Every signal with every measure it can offer, whatever its configuration."""
+
+class Catalogue(Mapping[str, Mapping[str, Measure]]):
+    """Every signal with every measure it can offer, whatever its configuration."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Mapping[str, Measure]] = {ANY_SIGNAL: {"known": KNOWN}}
+
+    def __getitem__(self, kind: str) -> Mapping[str, Measure]:
+        if kind not in self._known:
+            self._known[kind] = {**SIGNALS[kind].MEASURES, "known": KNOWN}
+        return self._known[kind]
+
+    def __contains__(self, kind: object) -> bool:
+        return kind == ANY_SIGNAL or kind in SIGNALS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*SIGNALS, ANY_SIGNAL))
+
+    def __len__(self) -> int:
+        return len(SIGNALS) + 1
+
+
+CATALOGUE = Catalogue()
 OR = " or "
 When = tuple[tuple[Condition, ...], ...]
 Path = tuple[str | int, ...]
@@ -110,6 +128,7 @@ class Rulebook:
             for raw in raw_rules(self._runbooks):
                 builtin = RuleModel.model_validate(raw)
                 rules[builtin.alert] = builtin_rule(builtin)
+            self._add_brought(rules)
         own: set[str] = set()
         for i, rule in enumerate(self._model.rules):
             path = ("rules", i)
@@ -128,6 +147,19 @@ class Rulebook:
                 for name in names:
                     self._check_service(name, (*path, key))
         return rules
+
+    def _add_brought(self, rules: dict[str, Rule]) -> None:
+        """Add the built-in rules of the signals of other packages that the file has."""
+        bodies = self._model.services.items()
+        used = {kind: service for service, body in bodies for kind in body.model_fields_set}
+        for kind, service in used.items():
+            for alert, raw in (SIGNALS[kind].RULES if SIGNALS.brought_by(kind) else {}).items():
+                if alert in rules:
+                    what = f"the package {SIGNALS.brought_by(kind)} brings a rule {alert}, which there is"
+                    cure = "uninstall it, or have the rule renamed"
+                    self._findings.add(("services", service, kind), what, cure, key=True)
+                else:
+                    rules[alert] = builtin_rule(RuleModel.model_validate({"alert": alert, **raw}))
 
     def _linked(self, rule: Rule, before: Mapping[str, Rule]) -> Rule:
         """Return *rule* with the runbook of the one it takes the place of, unless it names its own."""

@@ -131,6 +131,8 @@ class Binding:
     offers: Mapping[str, Mapping[str, Sequence[Offer]]]
     askers: Mapping[SignalKey, Sequence[SignalKey]]
     dead: Mapping[str, str]
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    overrides: Mapping[tuple[str, str], Rule] = field(default_factory=dict)
 
     @property
     def watches(self) -> list[Watch]:
@@ -148,6 +150,22 @@ class Binding:
             if guard.rule.alert == labels["alertname"] and alert_labels(guard.rule, lead) == labels:
                 return self.watch(guard, lead)
         return None
+
+    def why_unwatched(self, labels: Labels, lead: SignalKey) -> str:
+        """Say what became of the rule on *lead* whose alert had *labels*, and that guards it no longer."""
+        service, alert = lead.service, labels["alertname"]
+        if service not in self.offers:
+            return "service removed"
+        rule = self.overrides.get((service, alert), self.rules.get(alert))
+        if rule is None:
+            return "rule removed"
+        if lead not in self.guards:
+            return "signal removed"
+        if rule.off is not None:
+            return f"rule removed (off: {rule.off})"
+        if rule.severity != labels["severity"]:
+            return f"its severity is {rule.severity} now"
+        return "rule changed, it no longer looks at this"
 
     def lead_of(self, labels: Labels) -> SignalKey | None:
         """Return the signal whose alert has *labels*, if it is guarded against that."""
@@ -213,7 +231,8 @@ class Binder:
             for rule in self.rules
             if rule.alert not in self._alive
         }
-        return Binding(guards, by_service, askers, dead)
+        rules = {rule.alert: rule for rule in self.rules}
+        return Binding(guards, by_service, askers, dead, rules, self.overrides)
 
     def _guards(
         self, service: str, kinds: Mapping[str, Sequence[Offer]], askers: dict[SignalKey, list[SignalKey]]

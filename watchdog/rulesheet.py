@@ -9,25 +9,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from watchdog.alerts import State
 from watchdog.cast import Cast
 from watchdog.conditions import find_measure, suggest
 from watchdog.drawn import Mark, Point, SeriesName, parse_series, parse_values
 from watchdog.errors import ConfigError, Problem
-from watchdog.fields import Duration, Text, Wait, one_or_many
+from watchdog.fields import Duration, Model, Names, Text, Wait
 from watchdog.model import Kind, Measure, Series, SignalKey
 from watchdog.problems import Findings
 from watchdog.rulebook import CATALOGUE
-from watchdog.schema import Model
 from watchdog.units import Unit
 from watchdog.yamlfile import Document, read_yaml
 
 MOST_ROUNDS = 100_000
-Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 
 
 class SeriesModel(Model):
@@ -102,7 +99,7 @@ def read_sheet(path: Path) -> Sheet:
     document = read_yaml(text, {})
     findings = Findings(document)
     if not isinstance(document.value, dict):
-        findings.add((), "the file has no tests", "start with `tests:` (see docs/replay.md)")
+        findings.add((), "the file has no tests", "start with `tests:` (see docs/how-to/replay.md)")
     if findings.problems:
         raise ConfigError(str(path), findings.problems)
     try:
@@ -113,7 +110,7 @@ def read_sheet(path: Path) -> Sheet:
     if len(model.rule_files) > 1:
         findings.add(("rule_files", 1), "there can be one file of rules", "test each in a file of its own")
     if not model.tests:
-        findings.add((), "the file has no tests", "start with `tests:` (see docs/replay.md)")
+        findings.add((), "the file has no tests", "start with `tests:` (see docs/how-to/replay.md)")
     for i, case in enumerate(model.tests):
         if not case.alert_rule_test:
             findings.add(("tests", i), "asks for nothing", "add alert_rule_test: …")

@@ -77,7 +77,7 @@ class Scout:
         before = config.discover[: config.discover.index(plan)]
         self.roster = Roster(
             plan,
-            ((spec.key.kind, spec.config.labels()) for spec in config.signals if spec.server == self.server),
+            ((spec.key.kind, spec.config.labels()) for spec in config.declared if spec.server == self.server),
             [other for other in before if config.server_of(other) == self.server],
         )
         self.trouble: str | None = None
@@ -152,6 +152,7 @@ class Scout:
             missing=self.roster.missing(),
             left_out=self.roster.left_out,
             skipped=self.roster.skipped,
+            elsewhere=self.roster.elsewhere,
             trouble=self.trouble,
         )
 

@@ -149,6 +149,20 @@ class Source:
         if self.task is not None:
             self.task.cancel()
 
+    def brought(self) -> list[Reading]:
+        """Return the readings of a look that has ended and was not collected yet."""
+        return (
+            [] if self.task is None or self.is_out or self.asked_at is None else self.collect(self.asked_at)
+        )
+
+    def break_off(self) -> None:
+        """Begin the look that is out anew, if one is: what it asks for is no longer what is wanted."""
+        if self.task is not None:
+            self.cancel()
+            self.task = None
+            for turn in self.turns:
+                turn.due = None
+
     def abandon(self, now: datetime, waited: float) -> list[Reading]:
         """Return what is to be said of signals that have not answered for *waited* seconds."""
         why = f"no answer for {waited:.0f}s"
@@ -195,6 +209,16 @@ def local_sources(timed: Iterable[Timed]) -> list[Source]:
         turns = [Turn(every, signals, signals) for every, signals in crowd.items()]
         sources.append(Source(name, turns, partial(_gather, kind), _no_answer))
     return sources
+
+
+def go_on(before: Iterable[Source], sources: Iterable[Source]) -> list[Source]:
+    """Return *sources*, and instead of those that look at the same signals as one *before* that one."""
+    known = {_what_it_sees(source): source for source in before}
+    return [known.get(_what_it_sees(source), source) for source in sources]
+
+
+def _what_it_sees(source: Source) -> tuple[object, ...]:
+    return source.name, *((turn.every, *map(id, turn.signals)) for turn in source.turns)
 
 
 def local_source(signal: LocalSignal[Any], every: timedelta) -> Source:

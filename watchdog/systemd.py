@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -46,6 +47,14 @@ class Systemd:
             said.append("WATCHDOG=1")
         if said and self._say(said):
             self._ready, self._status = True, status
+
+    def reloading(self) -> None:
+        """Say that the rules file is read anew (``Type=notify-reload``)."""
+        self._say(["RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}"])
+
+    def reloaded(self) -> None:
+        """Say that this is over, whatever came of it."""
+        self._say(["READY=1"])
 
     async def stop(self) -> None:
         """Say that we are going."""

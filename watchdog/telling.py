@@ -15,15 +15,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from watchdog.alerts import Alert, Alerts, State, failing
-from watchdog.model import Labels
+from watchdog.model import OWN_SERVICE, Labels
 from watchdog.muting import Ack, Maintenance, Silence, silenced
 from watchdog.notifications import BEGINNINGS, Notice, Notification, Reason, build
 from watchdog.routing import REPEAT_INTERVAL, Habit, Pace, Policy, Route, routes_of
 from watchdog.rules import ZERO, Severity
 from watchdog.topology import Needs, affected, cause_of, inverted
 
-OWN_SERVICE = "watchdog"
-"""The service the sidecar's own alerts are about."""
 SELF_TEST = "SelfTest"
 """The alert that somebody asks for; however often, that is not flapping."""
 TELLING = BEGINNINGS | {Reason.RESOLVED, Reason.REPEAT, Reason.ACKNOWLEDGED}

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import structlog
 import typer
 
+from watchdog.later import later
 from watchdog.units import plain
+
+if TYPE_CHECKING:
+    import logging
+
+    import structlog
+else:
+    logging, structlog = later("logging"), later("structlog")
 
 RulesOption = Annotated[Path, typer.Option("--rules", help="the rules file", show_default=True)]
 DEFAULT_RULES = Path("rules.yaml")

@@ -6,10 +6,9 @@ from datetime import datetime
 
 from watchdog.alerts import Alert, State
 from watchdog.builtin import runbook_of
-from watchdog.model import Labels, SignalKey
+from watchdog.model import OWN_SERVICE, Labels, SignalKey
 from watchdog.notifications import Notice, Notification, Reason, build
 from watchdog.rules import Severity
-from watchdog.telling import OWN_SERVICE
 
 
 def trial(receiver: str, now: datetime) -> Notification:

@@ -3,7 +3,7 @@ What is wrong with a consumer group: one sentence, one predicate; the order is t
 
 A look with all it remembers of those before goes in, the first verdict whose predicate holds comes
 out. Judging a window of positions instead of a threshold is Burrow's idea (its rules OK, STALL,
-STOP, REWIND); the order and its reasons stand in docs/consumer-groups.md.
+STOP, REWIND); the order and its reasons stand in docs/explanation/consumer-groups.md.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ import structlog
 from watchdog.config import Config
 from watchdog.errors import CollectError, SourceDownError
 from watchdog.notifiers.base import trusting
-from watchdog.schema import BeatModel, PingModel
+from watchdog.outward import BeatModel, PingModel
 from watchdog.units import rfc3339
 from watchdog.writer import RedisWriter
 
@@ -180,6 +180,19 @@ class Beat(_Sender):
         """Wait no longer for Redis, and close; the key expires by itself."""
         await super().stop()
         await self._writer.close()
+
+
+def exchange(
+    witnesses: Iterable[Witness], before: Config, config: Config, signs: Signs
+) -> tuple[list[Witness], list[Witness]]:
+    """Return which of *witnesses* another file no longer asks for, and which it asks for that are new."""
+    server = config.redis_url, config.redis_timeout
+    other: dict[type[Witness], bool] = {
+        Ping: config.ping != before.ping,
+        Beat: (config.heartbeat, server) != (before.heartbeat, (before.redis_url, before.redis_timeout)),
+    }
+    leaving = [one for one in witnesses if other.get(type(one), False)]
+    return leaving, [one for one in witnesses_of(config, signs) if other.get(type(one), False)]
 
 
 def witnesses_of(config: Config, signs: Signs) -> list[Witness]:

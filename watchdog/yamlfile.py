@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,9 @@ from watchdog.errors import Problem
 
 Path = tuple[str | int, ...]
 MAX_DEPTH = 40
+SCHEMA_FILE = "rules.schema.json"
+FOR_EDITORS = f"# yaml-language-server: $schema={SCHEMA_FILE}"
+"""The first line of a rules file: editors help by the schema beside it (`watchdog export schema --out .`)."""
 _VARIABLE = re.compile(r"\$(\$)?\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 
 
@@ -42,20 +45,26 @@ class Document:
         return self.marks.get(path, (1, 1))
 
 
-class _Loader(yaml.SafeLoader):
+class _Plain(yaml.SafeLoader):
     """YAML 1.2's booleans: only true and false, so that `off: "reason"` has a key called off."""
 
 
-_Loader.yaml_implicit_resolvers = {
+_Plain.yaml_implicit_resolvers = {
     first: [
         (tag, pattern) for tag, pattern in rules if tag.rsplit(":", 1)[1] not in ("bool", "int", "timestamp")
     ]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
+_Plain.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?\d+$"), list("-+0123456789"))
+_Plain.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?\d+$"), list("-+0123456789"))
+
+
+class _Quick(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The same in C where it is installed, ten times as quick; what is wrong `_Plain` says better."""
+
+    yaml_implicit_resolvers = _Plain.yaml_implicit_resolvers
 
 
 # In a flow sequence YAML would take the bracket of `offered[1h]` or of `in [a, b]` for a sequence of its
@@ -70,24 +79,80 @@ def _carry(match: re.Match[str]) -> str:
     return match[0].translate(_STAND_INS)
 
 
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A plain value, or a key, where it is written: from sign *start* of the text up to *end*."""
+
+    path: Path
+    value: str
+    start: int
+    end: int
+    is_key: bool
+    block: bool
+
+
+def scalars(text: str) -> list[Scalar] | None:
+    """Return every value and every key as it is written, variables and all; None if *text* is no YAML."""
+    try:
+        loader = _Plain(_WORDS.sub(_carry, _WINDOW.sub(_carry, text)))
+    except yaml.YAMLError:
+        return None
+    try:
+        node = loader.get_single_node()
+        return [] if node is None else list(_scalars(node, (), 0))
+    except (yaml.YAMLError, RecursionError):
+        return None
+    finally:
+        loader.dispose()
+
+
+def _scalars(node: yaml.Node, path: Path, depth: int, *, is_key: bool = False) -> Iterator[Scalar]:
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    if isinstance(node, yaml.ScalarNode):
+        start, end, block = node.start_mark.index, node.end_mark.index, node.style in ("|", ">")
+        yield Scalar(path, node.value.translate(_MEANT), start, end, is_key, block)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            yield from _scalars(item, (*path, i), depth + 1)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _scalars(key, path, depth + 1, is_key=True)
+            named = str(key.value).translate(_MEANT) if isinstance(key, yaml.ScalarNode) else ""
+            yield from _scalars(value, (*path, named), depth + 1)
+
+
 def read_yaml(text: str, environment: Mapping[str, str]) -> Document:
     """
     Read one YAML document and fill in ``${VAR}`` and ``${VAR:-default}`` from *environment*.
 
     ``$${`` is a literal ``${``. Problems are collected, never raised.
     """
-    document = Document()
+    carried = _WORDS.sub(_carry, _WINDOW.sub(_carry, text))
     try:
-        loader = _Loader(_WORDS.sub(_carry, _WINDOW.sub(_carry, text)))
-    except yaml.YAMLError as exc:
-        document.problems.append(
-            Problem(1, 1, "", f"not YAML: {str(exc).splitlines()[0]}", "save it as UTF-8")
-        )
-        return document
+        return _read(_Quick, carried, environment)
+    except (yaml.YAMLError, RecursionError):
+        return _explained(carried, environment)
+
+
+def _read(kind: type[yaml.SafeLoader], text: str, environment: Mapping[str, str]) -> Document:
+    """Return what *text* holds as *kind* reads it."""
+    document = Document()
+    loader = kind(text)
     try:
         node = loader.get_single_node()
         if node is not None:
             document.value = _Builder(loader, document, environment).build(node, (), 0)
+    finally:
+        loader.dispose()
+    return document
+
+
+def _explained(text: str, environment: Mapping[str, str]) -> Document:
+    """Return what *text* holds if `_Plain` can read it, and else why it is no YAML."""
+    document = Document()
+    try:
+        return _read(_Plain, text, environment)
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -96,16 +161,15 @@ def read_yaml(text: str, environment: Mapping[str, str]) -> Document:
             Problem(line, column, "", f"not YAML: {what}", "check the indentation and quotes")
         )
     except yaml.YAMLError as exc:
-        document.problems.append(Problem(1, 1, "", f"not YAML: {str(exc).splitlines()[0]}"))
+        cure = "save it as UTF-8" if isinstance(exc, yaml.reader.ReaderError) else ""
+        document.problems.append(Problem(1, 1, "", f"not YAML: {str(exc).splitlines()[0]}", cure))
     except RecursionError:
         document.problems.append(Problem(1, 1, "", "nested too deeply"))
-    finally:
-        loader.dispose()
     return document
 
 
 class _Builder:
-    def __init__(self, loader: _Loader, document: Document, environment: Mapping[str, str]) -> None:
+    def __init__(self, loader: yaml.SafeLoader, document: Document, environment: Mapping[str, str]) -> None:
         self.loader = loader
         self.document = document
         self.environment = environment

@@ -100,9 +100,9 @@ class Ours:
 
 
 @contextmanager
-def running_sidecar(rules: Path, streams: int) -> Iterator[Ours]:
-    """Run the sidecar of *rules*, which must find so many *streams*, as long as the block lasts."""
-    argv = tethered([sys.executable, "-m", "bench.poll.served", str(rules), str(streams)])
+def running_sidecar(rules: Path, streams: int, *shard: str) -> Iterator[Ours]:
+    """Run the sidecar of *rules* (or one *shard*), which must find so many *streams*, within the block."""
+    argv = tethered([sys.executable, "-m", "bench.poll.served", str(rules), str(streams), *shard])
     log = rules.with_suffix(".log")
     with (
         log.open("w") as errors,

@@ -18,7 +18,9 @@ from bench.poll.streams import GROUPS
 from watchdog.clock import utc_now
 from watchdog.config import load
 from watchdog.demo.server import HOST
+from watchdog.dividing import share
 from watchdog.garbage import collect_seldom, keep_for_good
+from watchdog.shards import parse_shard
 from watchdog.sidecar import Sidecar
 from watchdog.state import StateFile
 from watchdog.terminal import quiet_logs
@@ -68,8 +70,9 @@ class Served:
     server: WebServer
     ticking: asyncio.Task[None]
 
-    def __init__(self, rules: Path, streams: int) -> None:
+    def __init__(self, rules: Path, streams: int, shard: str = "") -> None:
         self.rules = rules
+        self.shard = shard
         self.expected = {"stream": streams, "consumes": streams * len(GROUPS)}
         self.builds = 0
         self.last = utc_now()
@@ -88,6 +91,8 @@ class Served:
         """Read the rules file."""
         clock = Clocked()
         self.config = load(self.rules, {})
+        if self.shard:
+            self.config = share(self.config, parse_shard(self.shard))
         return clock.spent()
 
     async def do_build(self, patient: bool) -> Answer:
@@ -215,11 +220,11 @@ class Served:
         return {}
 
 
-async def main(rules: Path, streams: int) -> None:
+async def main(rules: Path, streams: int, *shard: str) -> None:
     """Answer until the benchmark ends."""
     quiet_logs()
-    await serve(Served(rules, streams).answer)
+    await serve(Served(rules, streams, *shard).answer)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]))

@@ -1,4 +1,4 @@
-"""`python -m bench.silence`: the table of docs/learned-silence.md."""
+"""`python -m bench.silence`: the table of docs/explanation/learned-silence.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bench.silence` measures what it says; how good the rules are stands in docs/learned-silence.md."""
+"""`bench.silence` measures what it says; how good the rules are stands in docs/explanation/learned-silence.md."""
 
 from __future__ import annotations
 

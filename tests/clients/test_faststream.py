@@ -11,7 +11,7 @@ from tests.clients.conftest import only_on
 from tests.clients.watching import MINUTE, SECOND, Watch
 from tests.clients.workers import ROOT, Library, Workers
 
-PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "clients.md").read_text(encoding="utf-8")
 LIBRARY = Library(
     app="tests.clients.apps.with_faststream",
     stream="orders",

@@ -1,4 +1,4 @@
-"""docs/clients.md offers lines to copy: they must be right, and name what the libraries really make."""
+"""docs/reference/clients.md offers lines to copy: they must be right, and name what the libraries really make."""
 
 from __future__ import annotations
 

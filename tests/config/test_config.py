@@ -396,7 +396,10 @@ def test_variables_are_filled_in_and_can_be_written_literally() -> None:
 
 
 UNREADABLE = [
-    ("missing", "cannot be read: No such file or directory (give the right one with --rules PATH)"),
+    (
+        "missing",
+        "cannot be read: No such file or directory (`watchdog init URL` writes a first one; --rules PATH names another)",
+    ),
     ("folder", "cannot be read: Is a directory (check its permissions)"),
     ("latin1", "is not a UTF-8 text (save it as UTF-8)"),
     ("nul", "not YAML: unacceptable character"),

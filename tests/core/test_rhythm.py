@@ -299,5 +299,5 @@ def test_a_broken_memory_is_refused(text: str) -> None:
 
 
 def test_the_constants_are_those_of_the_page() -> None:
-    """docs/learned-silence.md names them."""
+    """docs/explanation/learned-silence.md names them."""
     assert (GAPS, SPAN, LONGEST, OVERDUE) == (20, WEEK, 4, 2)

@@ -16,7 +16,7 @@ from watchdog.errors import ConfigError
 from watchdog.globs import parse_exclusion, parse_pattern
 from watchdog.model import Labels, SignalKey
 
-PAGE = Path(__file__).parents[2] / "docs" / "discovery.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "discovery.md"
 BOTH = 'discover: {streams: "q:*", heartbeats: "svc:{service}"}\n'
 
 

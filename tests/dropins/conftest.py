@@ -27,7 +27,12 @@ from watchdog.traceparent import Traceparent
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "prometheus"
 DASHBOARDS = ROOT / "grafana/dashboards"
-PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "amtool": "prometheus-alertmanager"}
+PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "amtool": "prometheus-alertmanager",
+    "docker-compose": "docker-compose",
+}
 SYSTEMCTL = """#!/bin/sh
 for name; do
 case $name in *.service) kind="SubState=running

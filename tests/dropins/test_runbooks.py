@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 import redis
-from typer.main import get_command
 
+from tests.docs.commands import understand
 from watchdog.builtin import BUILTIN, RUNBOOKS, raw_rules
-from watchdog.cli import app
 from watchdog.config import parse
 from watchdog.demo.faults import FAULTS
 from watchdog.demo.rules import rules_text
@@ -194,7 +193,7 @@ def test_measures_and_metrics_exist(name: str) -> None:
         for kind, measure in re.findall(r"\b([a-z]+)\.([a-z_]+)\b", span):
             if kind in CATALOGUE and (kind, measure) not in NO_MEASURES:
                 assert measure in CATALOGUE[kind], f"{kind}.{measure}"
-    metrics = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    metrics = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
     assert [found for found in re.findall(r"\bwatchdog_[a-z_]+", TEXTS[name]) if found not in metrics] == []
 
 
@@ -209,19 +208,6 @@ def test_watchdog_commands_are_understood(name: str) -> None:
         for command in re.findall(r"(?:^|\| |; )(watchdog [^|;#]+)", span):
             words = shlex.split(re.sub(r"\b(NAME|ALERT|ID)\b|…", "x", command))[1:]
             understand(words)
-
-
-def understand(words: list[str]) -> None:
-    """Have the command line parse *words*, down to the last subcommand; a bare name need only exist."""
-    command: Any = get_command(app)
-    context = command.make_context("watchdog", [], resilient_parsing=True)
-    while hasattr(command, "resolve_command"):
-        name, command, words = command.resolve_command(context, words)
-        if not words:
-            return
-        context = command.make_context(
-            name, words, parent=context, resilient_parsing=hasattr(command, "commands")
-        )
 
 
 @pytest.mark.parametrize("name", [name for name in runbook_names() if "redis-cli" in TEXTS[name]])

@@ -79,7 +79,7 @@ SHORT = """
   DiscoveryLimited   | discovery  | left_out=0                      | left_out=5
   DiscoveryLate      | discovery  | age=10                          | age=400
   ReceiverFailing    | receiver   | refused+0                       | refused+1 failing=90
-  StateLost          | watchdog   | self_test=0                     | self_test=1 unsaved=60 set_aside=60
+  StateLost          | watchdog   | self_test=0 config_rejected=0   | self_test=1 unsaved=60 set_aside=60 config_rejected=1
   SignalUnknown      | heartbeat  | age=1                           | age=?
   SourceAway         | flag       | set=0                           | set=0
 """
@@ -94,7 +94,7 @@ LONG = """
 """Windows of an hour."""
 NOT_HERE = {"OneDecision": "executions.sameness[1h] needs the count of each word"}
 """Built-in rules that Prometheus cannot evaluate, and why not."""
-WITH_OTHERS = {"StateUnwritable": "StateLost", "SelfTest": "StateLost"}
+WITH_OTHERS = dict.fromkeys(("StateUnwritable", "SelfTest", "ConfigRejected"), "StateLost")
 """Rules on a signal of which there is one only; they are in that row."""
 DECIDING = "executions: {stream: r, success: {a: b}, decision: {field: d, of: [A, B], varies: true}}"
 MINUTE = timedelta(minutes=1)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import pytest
 import yaml
 
@@ -19,8 +18,6 @@ from watchdog.export.alertmanager import alertmanager_file
 from watchdog.export.prometheus import expressible, rules_file, variants
 from watchdog.export.promql import Gain, among
 from watchdog.export.promtests import promtests_file
-from watchdog.export.schema import schema_of
-from watchdog.yamlfile import read_yaml
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = {
@@ -179,49 +176,6 @@ services:
     ]
     status, said = run("amtool", "check-config", tmp_path / "am.yml")
     assert status == 0, said
-
-
-# ---- the schema --------------------------------------------------------------------------------
-
-DOCUMENTS = """
-  accepted | document
-  yes      | {services: {a: {heartbeat: {key: k}}}}
-  yes      | {services: {a: {heartbeat: [{key: k}, {key: l}]}}, redis: "redis://h"}
-  yes      | {services: {a: {heartbeat: {key: k}}}, redis: {m: {url: {file: /x}, timeout: 1s}}}
-  yes      | {services: {a: }, discover: {streams: x}, notifications: {flapping: off, group_wait: 0}}
-  yes      | {discover: {streams: x, limit: "${LIMIT}"}}
-  yes      | {services: {a: {heartbeat: {key: k}}}, receivers: {r: {slack: {url: {file: /x}}}}}
-  no       | {}
-  no       | {services: {a: {hartbeat: {key: k}}}}
-  no       | {services: {a: {heartbeat: {kei: k}}}}
-  no       | {services: {a: {heartbeat: {key: k}}}, evry: 5s}
-  no       | {services: {a: {heartbeat: {key: k}}}, every: soon}
-  no       | {services: {a: {heartbeat: {key: k}}}, rules: [{alert: A, when: x.y > 1, fro: 5m}]}
-  no       | {services: {a: {heartbeat: {key: k}}}, receivers: {r: {slack: {url: {flie: /x}}}}}
-"""
-
-
-@pytest.fixture(scope="module")
-def validator() -> jsonschema_rs.Draft202012Validator:
-    """The schema, ready to check."""
-    return jsonschema_rs.Draft202012Validator(schema_of())
-
-
-@pytest.mark.parametrize(("accepted", "document"), rows(DOCUMENTS), ids=[d for _, d in rows(DOCUMENTS)])
-def test_the_schema_knows_right_from_wrong(
-    validator: jsonschema_rs.Draft202012Validator, accepted: str, document: str
-) -> None:
-    """Short forms are right, typos are not."""
-    assert validator.is_valid(yaml.safe_load(document)) == (accepted == "yes")
-
-
-@pytest.mark.parametrize("name", ["rules.yaml", "watchdog/demo/rules.yaml"])
-def test_the_rules_of_the_repository_fit_the_schema(
-    validator: jsonschema_rs.Draft202012Validator, name: str
-) -> None:
-    """Whatever they show is described."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    assert [str(error) for error in validator.iter_errors(read_yaml(text, {}).value)] == []
 
 
 # ---- the command -------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from tests.groups.campaign import MANNERS, campaign
 from tests.groups.wire import Wire
 
 HISTORIES = 60
-"""In each manner on each server; docs/consumer-groups.md has the figures of thousands."""
+"""In each manner on each server; docs/explanation/consumer-groups.md has the figures of thousands."""
 SEED = 20260219
 
 

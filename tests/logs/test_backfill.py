@@ -9,7 +9,9 @@ import pytest
 
 from tests.drawn import ids, rows
 from watchdog.errors import CollectError
-from watchdog.logs import Tail, backfill, compile_patterns
+from watchdog.logs.backfill import backfill
+from watchdog.logs.patterns import compile_patterns
+from watchdog.logs.tail import Tail
 
 NOW = datetime(2026, 2, 19, 2, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

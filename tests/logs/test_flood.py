@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from watchdog.logs import LogReader
-from watchdog.logs.reader import SLICE_BYTES
+from watchdog.logs.reader import SLICE_BYTES, LogReader
 from watchdog.threads import in_thread
 
 NOW = datetime(2026, 2, 19, 2, 0, 0, tzinfo=UTC)

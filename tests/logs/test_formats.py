@@ -2,7 +2,8 @@
 
 import pytest
 
-from watchdog.logs import FORMATS, Level, classify, detect
+from watchdog.logs.formats import FORMATS, classify, detect
+from watchdog.logs.levels import Level
 
 LEVELS = """
 error    | 2026-02-19 01:33:50,123 | ERROR    | __main__ | ❌ Failed to parse TradeIntent

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.logs.test_formats import AROUND, LEVELS, NUMBERS, PROGRAMS, cases
-from watchdog.logs import FORMATS, Context, Level, classify, detect, follow, timestamp
-from watchdog.logs.formats import level_as, strip
+from watchdog.logs.formats import FORMATS, classify, detect, level_as, strip
+from watchdog.logs.levels import Level
+from watchdog.logs.records import Context, follow
+from watchdog.logs.times import timestamp
 
 NOW = datetime(2026, 2, 19, 1, 55, tzinfo=UTC)
 LINES = [

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.errors import ConditionError
-from watchdog.logs import compile_patterns, count_matches
+from watchdog.logs.patterns import compile_patterns, count_matches
 
 CHUNK = "🚫 TERMINAL STATE: FAILED | a\nexecuted=False, executed=False\nok\n\nTERMINAL STATE: FAILED\r\n"
 

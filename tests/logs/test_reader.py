@@ -10,8 +10,9 @@ import pytest
 
 from tests.drawn import ids, rows
 from watchdog.errors import CollectError
-from watchdog.logs import Batch, LogReader, compile_patterns
-from watchdog.logs.reader import SLICE_BYTES
+from watchdog.logs.batch import Batch
+from watchdog.logs.patterns import compile_patterns
+from watchdog.logs.reader import SLICE_BYTES, LogReader
 
 NOW = datetime(2026, 2, 19, 2, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from watchdog.logs import Context, follow, is_continuation
+from watchdog.logs.records import Context, follow, is_continuation
 
 PYTHON = """
 error | 2026-02-19 01:33:50,123 | ERROR    | __main__ | failed

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from watchdog.logs import redact
+from watchdog.logs.redact import redact
 
 SECRETS = """
 password=hunter2 user=ops                    | password=*** user=ops

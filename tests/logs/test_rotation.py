@@ -22,8 +22,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.drawn import ids, rows
 from watchdog.errors import CollectError
-from watchdog.logs import Position, Tail
 from watchdog.logs.generations import is_compressed, open_generations, rotated_from
+from watchdog.logs.position import Position
+from watchdog.logs.tail import Tail
 
 LIMIT = 1 << 20
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tests.drawn import ids, rows
 from watchdog.errors import CollectError
-from watchdog.logs import Position, Tail
 from watchdog.logs.encoding import Encoding
+from watchdog.logs.position import Position
+from watchdog.logs.tail import Tail
 
 LIMIT = 1 << 20
 

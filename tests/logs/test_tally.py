@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watchdog.logs import ERRORS, FORMATS, Context, ErrorLine, Level, Tallier, Tally, detect, follow, tally
+from watchdog.logs.errorlines import ErrorLine
+from watchdog.logs.formats import FORMATS, detect
+from watchdog.logs.levels import ERRORS, Level
+from watchdog.logs.records import Context, follow
+from watchdog.logs.tally import Tallier, Tally, tally
 
 HEADERS = (
     "2026-02-19 01:33:5{d},12{d} | {level:8} | {name} | ",

@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from watchdog.logs import timestamp
-from watchdog.logs.times import zone_of
+from watchdog.logs.times import timestamp, zone_of
 
 NOW = datetime(2026, 2, 19, 1, 55, tzinfo=UTC)
 

@@ -48,11 +48,13 @@ def running(folder: Path, config: str, prefix: str = "") -> Iterator[str]:
     with subprocess.Popen(tethered(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         url = f"http://127.0.0.1:{port}/{prefix}".rstrip("/")
         deadline = time.monotonic() + 20
-        while not _ready(url):
-            assert time.monotonic() < deadline, "Alertmanager did not become ready"
-            time.sleep(0.05)
-        yield url
-        process.terminate()
+        try:
+            while not _ready(url):
+                assert time.monotonic() < deadline, "Alertmanager did not become ready"
+                time.sleep(0.05)
+            yield url
+        finally:  # a test that fails must not wait for it
+            process.terminate()
 
 
 def _ready(url: str) -> bool:

@@ -52,7 +52,7 @@ def test_an_alert_whose_rule_is_removed_ends_and_says_so(said: str, told: str) -
     story = Story().tell("A A A A", said)
     assert story.sent() == " ".join(told.split())
     ends = [n.alert.ended for message in story.taken["ops"] for n in message.notices if n.resolved]
-    assert ends == ["the rule no longer looks at this (it was removed or changed)"] * ("-A" in told)
+    assert ends == ["rule removed"] * ("-A" in told)
 
 
 # ---- one decision ------------------------------------------------------------------------------

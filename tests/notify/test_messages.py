@@ -1,4 +1,4 @@
-"""What docs/messages.md shows of our messages is what the code makes of the outage."""
+"""What docs/explanation/messages.md shows of our messages is what the code makes of the outage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from watchdog.notifications import Notification
 from watchdog.notifiers.slack import message
 from watchdog.notifiers.text import text
 
-PAGE = (Path(__file__).parents[2] / "docs" / "messages.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "explanation" / "messages.md").read_text(encoding="utf-8")
 SHOWN = dict(re.findall(r"<!-- (.+?) -->\n```text\n(.*?)```", PAGE, re.DOTALL))
 
 

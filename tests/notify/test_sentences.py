@@ -115,6 +115,7 @@ SENTENCES = """
   ReceiverFailing     | Receiver ops takes no messages (42 wait, 42 refused in 10 minutes)
   StateLost           | The state file was unreadable and was set aside 2h 5m ago: silences, acknowledgements and undelivered messages of before may be lost
   StateUnwritable     | The state file could not be written for 2h 5m: a crash now would lose what has happened since
+  ConfigRejected      | The rules file was changed and cannot be used as it is: what was read before is in force
   SelfTest            | the watchdog tests the whole way from alert to receiver: nothing is wrong
   SignalUnknown       | execution cannot be judged: nothing is known of its log
 """

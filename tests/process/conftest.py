@@ -65,15 +65,15 @@ def typed(*arguments: str, environment: Mapping[str, str] | None = None) -> Ran:
     return Ran(result.exit_code, result.stdout, result.stderr)
 
 
-def until(holds: Callable[[], Any], within: float = 15) -> Any:
-    """Return what *holds* returns once it is true."""
+def until(holds: Callable[[], Any], within: float = 15, every: float = 0.02) -> Any:
+    """Return what *holds* returns once it is true, asked *every* so many seconds."""
     deadline = time.monotonic() + within
     while True:
         found = holds()
         if found:
             return found
         assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 class Running:

@@ -16,8 +16,8 @@ from pytest_httpserver import HTTPServer
 
 from tests.process.conftest import watchdog
 from watchdog.clock import utc_now
-from watchdog.commands.checking import check_by_connecting
 from watchdog.commands.common import Form
+from watchdog.commands.reaching import check_by_connecting
 from watchdog.config import load
 from watchdog.connecting import connect
 from watchdog.demo.server import EmbeddedServer, free_port
@@ -169,6 +169,29 @@ def test_a_name_is_suggested_only_if_it_was_seen_anyway(
         "cmdstat_client|setinfo",
         "cmdstat_client|setname",
     }
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_of_several_servers_each_line_names_its_own(
+    check: Check, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """A key that is missing is missing *somewhere*; and two servers that answer are told apart."""
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        f"redis:\n  trading: {{url: '{server.url}'}}\n  cache: {{url: 'redis://127.0.0.1:{server.port}/7'}}\n"
+        "services:\n  a: {stream: {key: in, redis: trading}}\n  b: {stream: {key: in, redis: cache}}\n"
+    )
+    answers = f"Redis at 127.0.0.1:{server.port} answers"
+    assert check(str(path)) == (
+        1,
+        [
+            f"there        redis: redis: trading: {answers}",
+            f"there        redis: redis: cache: {answers}",
+            "there        a: stream: trading: in is a stream",
+            "missing      b: stream: cache: there is no key in",
+            "DIR/r.yaml: of 4 signals: 1 missing, 3 there",
+        ],
+    )
 
 
 @pytest.fixture

@@ -364,9 +364,10 @@ def test_without_a_sidecar_every_command_ends_with_status_three(arguments: list[
     assert (ran.status, ran.out) == (3, "")
     assert ran.err == f"the sidecar at http://127.0.0.1:1 cannot be reached ({cure})\n"
     missing = typed(*arguments, "--rules", str(tmp_path / "none.yaml"))
+    cure = "`watchdog init URL` writes a first one; --rules PATH names another"
     assert (missing.status, missing.out) == (3, "")
     assert missing.err.splitlines() == [
-        f"{tmp_path}/none.yaml:1:1: cannot be read: No such file or directory (give the right one with --rules PATH)",
+        f"{tmp_path}/none.yaml:1:1: cannot be read: No such file or directory ({cure})",
         "(--url and WATCHDOG_TOKEN need no rules file)",
     ]
 

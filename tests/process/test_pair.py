@@ -373,7 +373,7 @@ async def test_one_that_is_not_well_leaves_the_lease_to_one_that_is(
 ) -> None:
     """But keeps it while nobody else is there."""
     a = halves("a")
-    await eventually(lambda: a.sidecar.ready(utc_now()) and a.pair.role is Role.HOLDER)
+    await eventually(lambda: a.sidecar.fitness.ready(utc_now()) and a.pair.role is Role.HOLDER)
     a.sidecar.sources[0].ask = broken
     await eventually(lambda: a.sidecar.why_unwell(utc_now()) is not None)
     fence = client.get("wd:fence")
@@ -431,7 +431,7 @@ async def test_a_server_that_refuses_the_lease_leaves_both_to_tell(inbox: Inbox,
 # ---- the lease itself --------------------------------------------------------------------------
 
 RIGHTS = "+client|setname +eval +get +set +del +exists +incr +pexpire +xread +xadd"
-"""What docs/ha.md asks for."""
+"""What docs/how-to/ha.md asks for."""
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import httpx
 
 from watchdog.clock import utc_now
 from watchdog.config import parse
-from watchdog.sidecar import STUCK, Sidecar
+from watchdog.fitness import STUCK
+from watchdog.sidecar import Sidecar
 from watchdog.web.app import build_app
 
 RULES = """

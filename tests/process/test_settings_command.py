@@ -143,7 +143,7 @@ def test_unusable(repository: Path, tmp_path: Path) -> None:
     assert status == 2
     assert "execution.env:1:1: a line without = is skipped (write KEY=value, or # in front of it)" in said
     assert said[-1] == "gone.env cannot be read: No such file or directory"
-    expected = "none.yaml cannot be read: No such file or directory (give the right one with --rules PATH)"
+    expected = "none.yaml cannot be read: No such file or directory (--rules PATH names another)"
     assert check("common.env", options=("--rules", "none.yaml")) == (2, [expected])
     (tmp_path / "rules.yaml").write_text("services: {a: {settings: {file: x, requier: {A: 1}}}}\n")
     status, (said_first, *_) = check("common.env")

@@ -21,9 +21,11 @@ from tests.moved import MovedClock
 from tests.process.conftest import Running, until
 from watchdog.config import load
 from watchdog.demo.server import EmbeddedServer, start_server
+from watchdog.duties import SELF_TESTED
+from watchdog.fitness import STUCK
 from watchdog.model import Reading
 from watchdog.notifications import Notification
-from watchdog.sidecar import SELF_TESTED, STUCK, Sidecar
+from watchdog.sidecar import Sidecar
 from watchdog.signals.base import Signal
 from watchdog.state import StateFile
 from watchdog.systemd import systemd_of
@@ -168,7 +170,7 @@ async def test_it_is_well_while_it_ticks_looks_and_can_send(rules: Callable[...,
         sidecar, source = hands.sidecar, hands.sidecar.sources[0]
         assert sidecar.why_unwell(hands.time) == "last tick never"
         await hands.tick()
-        assert sidecar.why_not_ready(hands.time) is None
+        assert sidecar.fitness.why_not_ready(hands.time) is None
         ask, source.ask = source.ask, never
         source.monotonic = lambda: hands.time.timestamp() - 1.0
         for _ in range(4):
@@ -564,12 +566,12 @@ async def test_a_self_test_goes_the_whole_way_and_says_when_it_came_through(
         await hands.tick()
         await eventually(lambda: hook.asked)
         await hands.tick()
-        assert SELF_TESTED not in hands.sidecar.done
+        assert SELF_TESTED not in hands.sidecar.duties.done
         hook.status = 200
         await eventually(lambda: hook.names() == [("SelfTest", "firing")])
         await eventually(lambda: hands.sidecar.outbox.outcomes["hook", "sent"] == 1)
         await hands.tick()
-        assert hands.sidecar.done[SELF_TESTED] == hands.time
+        assert hands.sidecar.duties.done[SELF_TESTED] == hands.time
         await hands.tick(timedelta(seconds=20))
         await eventually(lambda: hook.names()[1:] == [("SelfTest", "resolved")])
-        assert hands.sidecar.done[SELF_TESTED] == hands.time - timedelta(seconds=20)
+        assert hands.sidecar.duties.done[SELF_TESTED] == hands.time - timedelta(seconds=20)

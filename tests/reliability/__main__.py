@@ -1,4 +1,4 @@
-"""`python -m tests.reliability --kills 3000`: the long run whose figures are in docs/reliability.md."""
+"""`python -m tests.reliability --kills 3000`: the long run whose figures are in docs/explanation/reliability.md."""
 
 from __future__ import annotations
 

@@ -285,7 +285,7 @@ async def test_the_sidecar_records_if_its_rules_say_so(tmp_path: Path) -> None:
     config = load(lonely(tmp_path, f"record: {{path: {path}, max_size: 8MiB}}"), {})
     assert config.record is not None
     assert config.record.most == 8 * 2**20
-    running = asyncio.create_task(serve(config, *config.listen))
+    running = asyncio.create_task(serve(config, *config.listen, {}))
     async with asyncio.timeout(20):
         while not path.exists() or path.stat().st_size < 100:
             await asyncio.sleep(0.02)

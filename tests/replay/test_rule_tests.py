@@ -251,7 +251,10 @@ FILES = {
         "tests: [{interval: 1ms, alert_rule_test: [{eval_time: 1d, alertname: Stale}]}]\n",
         "t.yaml:1:55: test 1: alert_rule_test 1: eval_time: is too far away (draw and evaluate less often)\n",
     ),
-    "no tests": ("[]\n", "t.yaml:1:1: the file has no tests (start with `tests:` (see docs/replay.md))\n"),
+    "no tests": (
+        "[]\n",
+        "t.yaml:1:1: the file has no tests (start with `tests:` (see docs/how-to/replay.md))\n",
+    ),
 }
 
 

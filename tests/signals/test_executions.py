@@ -365,6 +365,47 @@ def test_a_success_is_remembered_when_it_is_trimmed(bench: Bench) -> None:
     assert (found.values["age"], found.evidence["last_success"]) == (7250, bench.id(-50))
 
 
+SUCCESSES = {
+    "the same": ({"executed": "True"}, 7250, -50),
+    "another word": ({"executed": "done"}, AtLeast(7199), None),
+    "one more condition": ({"executed": "True", "price": "> 0"}, AtLeast(7199), None),
+    "one that is still there": ({"executed": "False"}, 7199, 1),
+}
+
+
+@pytest.mark.parametrize(("success", "age", "last"), SUCCESSES.values(), ids=SUCCESSES.keys())
+def test_what_another_test_called_a_success_is_not_believed(
+    bench: Bench, success: Mapping[str, str], age: object, last: float | None
+) -> None:
+    """Where the file asks for something else by now, only what the stream still holds can tell."""
+    first = executions(success={"executed": "True"})
+    bench.add("results", -50, executed="True")
+    bench.look(first)
+    bench.client.xadd("results", {"executed": "False"}, id=bench.id(1), maxlen=1, approximate=False)
+    bench.look(first, 10)
+    second = executions(success=success)
+    second.remember(json.loads(json.dumps(first.memory())))
+    found = bench.look(second, 7200)
+    told = "none seen" if last is None else bench.id(last)
+    assert (found.values["age"], found.evidence["last_success"]) == (age, told)
+
+
+def test_a_rhythm_of_other_successes_is_not_believed(bench: Bench) -> None:
+    """Nor is it believed that there was none for long; a memory of before there was a mark is."""
+    first = executions(success={"executed": "True"})
+    bench.add("results", *range(-700_000, 0, 10_000), executed="True")
+    assert bench.look(first).values["rhythm"] == 1
+    bench.client.xadd("results", {"executed": "False"}, id=bench.id(1), maxlen=1, approximate=False)
+    bench.look(first, 5)
+    old = {name: found for name, found in first.memory().items() if name != "success"}
+    found = []
+    for success, memory in (("done", first.memory()), ("True", first.memory()), ("True", old)):
+        second = executions(success={"executed": success})
+        second.remember(memory)
+        found.append(bench.look(second, 10).values["rhythm"])
+    assert found == [0, 1, 1]
+
+
 def test_a_bound_is_kept_only_if_nothing_went_unseen(bench: Bench) -> None:
     """Trimmed past the cursor while nobody watched: a success may have come and gone."""
     first = executions()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from watchdog.signals import SIGNALS
 from watchdog.signals.base import RedisSignal
 from watchdog.signals.heartbeat import HeartbeatConfig
 from watchdog.synthetic import Mark, mark_key
-from watchdog.units import EPOCH
+from watchdog.units import EPOCH, rfc3339
 
 KEY = "quantum:svc:rl_trainer:heartbeat"
 GONE = {"present": 0.0, "synthetic": 0.0}
@@ -151,7 +151,33 @@ def test_missing_after_it_was_seen(bench: Bench) -> None:
     bench.client.delete(KEY)
     found = bench.look(signal, 50)
     assert found.values == {**GONE, "age": pytest.approx(60, abs=0.01)}
-    assert found.evidence == {"last_beat": bench.after(-10).isoformat()}
+    assert found.evidence == {"last_beat": rfc3339(bench.after(-10))}
+
+
+NOON = EPOCH + timedelta(days=20_000, hours=12)
+REMEMBERED = """
+  looks, seconds after noon | the beats they find    | what is remembered after each
+  1 6 56 61 66 121          | 0 6 50 60 60 120       | 0 0 0 60 60 120
+  1 56 58 70                | 0 50 - -               | 0 0 50 50
+  1 6 11 16 61              | 0 - 11 16 60           | 0 0 0 0 60
+"""
+
+
+@pytest.mark.parametrize(
+    ("looks", "beats", "remembered"), rows(REMEMBERED), ids=["beats on", "dies", "is gone for a moment"]
+)
+def test_what_is_remembered_is_written_once_a_minute(looks: str, beats: str, remembered: str) -> None:
+    """A heartbeat that goes on costs the state file a write a minute; one that is gone is kept exactly."""
+    signal = signal_of("heartbeat", key=KEY)
+    kept = []
+    for at, beat in zip(looks.split(), beats.split(), strict=True):
+        text = None if beat == "-" else (NOON + timedelta(seconds=int(beat))).isoformat().encode()
+        look = signal.look(NOON + timedelta(seconds=int(at)))
+        next(look)
+        with pytest.raises(StopIteration):
+            look.send([text, 30_000, None])
+        kept.append(datetime.fromisoformat(signal.memory()["last_beat"]) - NOON)
+    assert kept == [timedelta(seconds=int(beat)) for beat in remembered.split()]
 
 
 def test_missing_after_an_earlier_process_saw_it(bench: Bench) -> None:

@@ -24,7 +24,7 @@ from watchdog.config import parse
 from watchdog.entries import EntryId
 from watchdog.model import Labels, SignalKey
 from watchdog.otlp import MOST_WAITING, TraceExport
-from watchdog.schema import TracesModel
+from watchdog.outward import TracesModel
 from watchdog.sidecar import Sidecar
 from watchdog.signals.trace import Trace
 from watchdog.spans import Finished, payload

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from tests.signals.units import NOW, FakeSystemctl, unit
 from watchdog.errors import CollectError
 from watchdog.model import AtLeast, Counted, Reading, Value
-from watchdog.signals.unit import PROPERTIES, Unit, UnitConfig
+from watchdog.signals.unit import Unit, UnitConfig, properties
 from watchdog.systemctl.show import (
     ManagerAwayError,
     Properties,
@@ -247,7 +247,7 @@ def test_one_question_for_all_units(systemctl: FakeSystemctl, user: bool, scope:
     systemctl.says("ActiveState=active", "ActiveState=failed")
     found = Unit.gather([unit("a.service", user=user), unit("b.service", user=user)], NOW)
     assert [reading.values["state"] for reading in found] == ["active", "failed"]
-    assert [f"TZ=UTC {scope}show -p {PROPERTIES} -- a.service b.service"] == systemctl.asked
+    assert [f"TZ=UTC {scope}show -p {properties()} -- a.service b.service"] == systemctl.asked
 
 
 REFUSES = """
@@ -316,7 +316,7 @@ def test_systemctl_hangs(systemctl: FakeSystemctl) -> None:
     """A systemd that does not answer holds nobody up."""
     systemctl.runs("exec tail -f /dev/null")
     with pytest.raises(ManagerAwayError, match="gave no answer within 200ms"):
-        show([SERVICE], PROPERTIES, user=False, patience=timedelta(milliseconds=200))
+        show([SERVICE], properties(), user=False, patience=timedelta(milliseconds=200))
 
 
 TIMES = {
@@ -377,7 +377,7 @@ def test_spans(text: str, length: float | None) -> None:
 
 
 LINE = st.text(alphabet="aé=\x00\r\u2028 ", max_size=8)
-SHOWN = PROPERTIES.split(",")
+SHOWN = properties().split(",")
 ODD = st.text(max_size=9) | st.sampled_from(["infinity", "0", "Thu 2026-13-45 99:99:99 UTC", "Thu 2026-02-19 01:50:25 UTC", "1min 3.4.5s", "9"])  # fmt: skip
 QUICK = settings(max_examples=40, deadline=None)
 

@@ -20,13 +20,16 @@ import pytest
 from tests.drawn import T0, rows
 from tests.web.conftest import Ask, Desk, asking, config_in
 from watchdog.conditions import DEFAULT_WINDOW, Term
+from watchdog.dividing import share
+from watchdog.duties import SELF_TESTED
 from watchdog.history import History
 from watchdog.journal import OUTCOMES
 from watchdog.model import AtLeast, Counted, Held, Kind, Labels, Reading, SignalKey, Since
 from watchdog.naming import metric_name
 from watchdog.notifications import Reason
 from watchdog.report import Reports, Snapshot, Status
-from watchdog.sidecar import SELF_TESTED, Sidecar
+from watchdog.shards import Shard
+from watchdog.sidecar import Sidecar
 from watchdog.signals import SIGNALS
 from watchdog.web.answers import streamed
 from watchdog.web.app import build_app
@@ -119,7 +122,7 @@ async def test_no_family_stands_twice_and_promtool_has_nothing_to_say(desk: Desk
 async def test_the_watcher_that_is_watched_is_seen(desk: Desk) -> None:
     """When a self-test last came through, what became of signs of life, and who holds the lease."""
     assert "watchdog_self_test_last_success_timestamp_seconds 0.0" in lines(desk)
-    desk.sidecar.done[SELF_TESTED] = T0
+    desk.sidecar.duties.done = {SELF_TESTED: T0}
     (line,) = [one for one in lines(desk) if one.startswith("watchdog_self_test_last_success")]
     assert float(line.split()[1]) == T0.timestamp()
     more = "pair: {lease: l}\nping: {url: 'http://127.0.0.1:1/'}"
@@ -353,10 +356,10 @@ async def test_a_client_that_goes_away_halfway_disturbs_nobody(
 
 async def test_every_metric_is_in_the_reference_and_nothing_else(desk: Desk) -> None:
     """By its name: what signals can measure, what the sidecar tells of itself, what `compat` adds."""
-    reference = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    reference = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
     named = re.findall(r"^\| `(\w+)` \|", reference, re.MULTILINE)
     more = 'pair: {lease: l}\ntraces: {otlp: "http://127.0.0.1:4318/v1/traces"}'
-    paired = Sidecar(config_in(desk.directory, more), desk.clock.now)
+    paired = Sidecar(share(config_in(desk.directory, more), Shard(1, 2)), desk.clock.now)
     paired.latest = many(1)
     exported = set(re.findall(r"^# TYPE (\w+)", render(paired).decode(), re.MULTILINE))
     await paired.stop()

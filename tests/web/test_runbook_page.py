@@ -79,8 +79,8 @@ def test_every_runbook_is_a_page(name: str) -> None:
         ("[a](README.md)", '<p><a href="/runbooks/">a</a></p>\n'),
         ("[a](#b)", '<p><a href="#b">a</a></p>\n'),
         (
-            "[a](../logs.md#b)",
-            '<p><a href="https://github.com/pipeline-watchdog/pipeline-watchdog/blob/main/docs/logs.md#b"'
+            "[a](../reference/logs.md#b)",
+            '<p><a href="https://github.com/pipeline-watchdog/pipeline-watchdog/blob/main/docs/reference/logs.md#b"'
             ' rel="noreferrer">a</a></p>\n',
         ),
         ("## How to fix", '<h2 id="how-to-fix">How to fix</h2>\n'),

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import selectors
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 
 import pytest
+from starlette.responses import PlainTextResponse
 
 from tests.drawn import ids, rows
 from tests.web.conftest import TOKEN, Desk
+from watchdog.clock import utc_now
 from watchdog.web.app import build_app
 from watchdog.web.server import WebServer, bind
 
@@ -188,3 +193,41 @@ async def test_an_error_of_our_own_says_no_more_than_that(port: int, desk: Desk)
     code, headers, body = await said(port, b"GET /api/v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     assert (code, headers["x-content-type-options"]) == (500, "nosniff")
     assert body == b'{"error": "this failed inside the watchdog (AttributeError); please report it"}'
+
+
+# ---- while nobody asks --------------------------------------------------------------------------
+
+
+class Turns(selectors.DefaultSelector):
+    """Counts how often the loop comes round."""
+
+    seen = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Count, and do as ever."""
+        self.seen += 1
+        return super().select(timeout)
+
+
+def test_a_server_that_nobody_asks_sleeps() -> None:
+    """In half a second its loop comes round for the `Date:` at most; looking for the end takes ten turns."""
+    turns = Turns()
+
+    async def turns_at_rest() -> int:
+        web = WebServer(PlainTextResponse("yes"), bind("127.0.0.1", 0))
+        web.start()
+        await asyncio.sleep(0.05)
+        before = turns.seen
+        await asyncio.sleep(0.5)
+        seen = turns.seen - before
+        await web.stop()
+        return seen
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(turns)) as runner:
+        assert runner.run(turns_at_rest()) <= 5
+
+
+async def test_answers_are_dated(port: int) -> None:
+    """By the server's own clock."""
+    _, headers, _ = await said(port, b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert abs(parsedate_to_datetime(headers["date"]) - utc_now()) < timedelta(seconds=5)

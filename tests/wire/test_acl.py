@@ -1,4 +1,4 @@
-"""The user of docs/redis.md: what it may do is enough for all that is asked, and no more than that."""
+"""The user of docs/reference/redis.md: what it may do is enough for all that is asked, and no more than that."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from watchdog.report import Snapshot
 from watchdog.wire import Batch, open_wire
 
 NOW = datetime(2026, 2, 19, 1, 50, 25, tzinfo=UTC)
-PAGE = (Path(__file__).parents[2] / "docs" / "redis.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "redis.md").read_text(encoding="utf-8")
 (LINE,) = re.findall(r"^ACL SETUSER watchdog (.*)$", PAGE, re.MULTILINE)
 COMMANDS = re.findall(r"\+(\S+)", LINE)
 MORE = {

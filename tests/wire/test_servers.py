@@ -84,8 +84,8 @@ def test_what_is_wrong(redis: str, signal: str, problem: str) -> None:
 
 
 def test_the_pages_samples_are_right() -> None:
-    """What docs/redis.md offers to copy is a whole rules file."""
-    page = (Path(__file__).parents[2] / "docs" / "redis.md").read_text(encoding="utf-8")
+    """What docs/reference/redis.md offers to copy is a whole rules file."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "redis.md").read_text(encoding="utf-8")
     samples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert [list(parse(sample).servers) for sample in samples] == [[""], ["main", "cache"]]
 

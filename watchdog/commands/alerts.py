@@ -1,12 +1,14 @@
-"""`watchdog alerts`, `explain`, `ack` and `deliveries`."""
+"""`watchdog alerts`, `ack` and `deliveries`, and what `explain` tells of an alert."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from watchdog.clock import utc_now
+from watchdog.commands import completing
 from watchdog.commands.common import (
     USAGE,
     Form,
@@ -29,8 +31,14 @@ from watchdog.units import plain, rfc3339
 def alerts_command(
     *,
     rules: RulesOption = DEFAULT_RULES,
-    service: Annotated[list[str] | None, typer.Option("--service", help="only of this service")] = None,
-    alert: Annotated[list[str] | None, typer.Option("--alert", help="only those of this name")] = None,
+    service: Annotated[
+        list[str] | None,
+        typer.Option("--service", help="only of this service", autocompletion=completing.services),
+    ] = None,
+    alert: Annotated[
+        list[str] | None,
+        typer.Option("--alert", help="only those of this name", autocompletion=completing.alerts),
+    ] = None,
     severity: Annotated[
         list[str] | None, typer.Option("--severity", help="critical, warning or info")
     ] = None,
@@ -38,7 +46,8 @@ def alerts_command(
         list[str] | None, typer.Option("--state", help="pending, firing, blind or resolved")
     ] = None,
     receiver: Annotated[
-        list[str] | None, typer.Option("--receiver", help="only what it has to hear of")
+        list[str] | None,
+        typer.Option("--receiver", help="only what it has to hear of", autocompletion=completing.receivers),
     ] = None,
     form: FormOption = Form.TABLE,
     url: UrlOption = None,
@@ -62,15 +71,10 @@ def alerts_command(
     show(body, form, lambda found: alerts_table(found) if found["alerts"] else "no alerts")
 
 
-def explain_command(
-    alert: Annotated[str, typer.Argument(help="its name or its fingerprint")],
-    *,
-    rules: RulesOption = DEFAULT_RULES,
-    service: Annotated[str | None, typer.Option("--service", help="whose alert, if several have it")] = None,
-    url: UrlOption = None,
-    token_file: TokenOption = None,
+def explain_alert(
+    alert: str, rules: Path, service: str | None, url: str | None, token_file: Path | None
 ) -> None:
-    """Tell all that is known of an alert: figures, evidence, cause, who was told and what became of that."""
+    """Print all that the running sidecar knows of an alert; `watchdog explain` asks for it."""
     with sidecar(rules, url, token_file) as remote:
         for found in find_alerts(remote, alert, service):
             mark = found["fingerprint"]
@@ -90,7 +94,9 @@ def find_alerts(remote: Remote, wanted: str, service: str | None) -> list[dict[s
 
 
 def ack_command(
-    alert: Annotated[str, typer.Argument(help="its name or its fingerprint")],
+    alert: Annotated[
+        str, typer.Argument(help="its name or its fingerprint", autocompletion=completing.alerts)
+    ],
     *,
     rules: RulesOption = DEFAULT_RULES,
     service: Annotated[str | None, typer.Option("--service", help="whose alert, if several have it")] = None,
@@ -123,7 +129,10 @@ def ack_command(
 def deliveries_command(
     *,
     rules: RulesOption = DEFAULT_RULES,
-    receiver: Annotated[str | None, typer.Option("--receiver", help="only to this one")] = None,
+    receiver: Annotated[
+        str | None,
+        typer.Option("--receiver", help="only to this one", autocompletion=completing.receivers),
+    ] = None,
     alert: Annotated[str | None, typer.Option("--alert", help="only of this fingerprint")] = None,
     outcome: Annotated[str | None, typer.Option("--outcome", help=", ".join(OUTCOMES))] = None,
     since: Annotated[str | None, typer.Option("--since", help="how far back, e.g. 1h")] = None,

@@ -12,6 +12,7 @@ from watchdog.audit import EXIT, UNUSABLE, audit
 from watchdog.brief import brief
 from watchdog.clock import utc_now
 from watchdog.commands.common import load_or_exit
+from watchdog.commands.sharing import ShardOption, shared
 from watchdog.forms import FORMS, as_table
 from watchdog.glance import glance
 from watchdog.printing import is_coloured, printed
@@ -37,13 +38,14 @@ def audit_command(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="show all signals with all their values")
     ] = False,
+    shard: ShardOption = None,
 ) -> None:
     """
     Look once and say how every service stands: what is wrong and why first, each service in one line.
 
     Exit status: 0 ok, 1 warning, 2 critical, 3 unknown or unusable.
     """
-    config = load_or_exit(rules, UNUSABLE)
+    config = shared(load_or_exit(rules, UNUSABLE), shard, UNUSABLE)
     quiet_logs()
     with progress(f"looking at {len(config.signals)} signals") as steps:
         found = audit(config, utc_now(), steps.wait_for)

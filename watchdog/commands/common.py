@@ -10,15 +10,23 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from watchdog.config import Config, load
 from watchdog.errors import ConfigError
-from watchdog.remote import UNREACHABLE, Remote, RemoteError, find_sidecar
+from watchdog.later import later
+from watchdog.notifiers import NOTIFIERS
+from watchdog.signals import SIGNALS
 from watchdog.terminal import fail
-from watchdog.units import parse_duration
+from watchdog.units import parse_duration, plain
+
+if TYPE_CHECKING:
+    from watchdog import remote
+    from watchdog.remote import Remote
+else:  # not every command asks the sidecar
+    remote = later("watchdog.remote")
 
 UrlOption = Annotated[
     str | None,
@@ -51,12 +59,12 @@ FormOption = Annotated[Form, typer.Option("--format", help="how to print it")]
 def sidecar(rules: Path, url: str | None, token_file: Path | None) -> Iterator[Remote]:
     """Give the running sidecar, and end with one sentence if it cannot be asked or says no."""
     try:
-        with Remote(find_sidecar(rules, url, token_file, os.environ)) as remote:
-            yield remote
-    except RemoteError as exc:
+        with remote.Remote(remote.find_sidecar(rules, url, token_file, os.environ)) as found:
+            yield found
+    except remote.RemoteError as exc:
         raise fail(str(exc), exc.status) from exc
     except ConfigError as exc:
-        raise fail(f"{exc}\n(--url and WATCHDOG_TOKEN need no rules file)", UNREACHABLE) from exc
+        raise fail(f"{exc}\n(--url and WATCHDOG_TOKEN need no rules file)", remote.UNREACHABLE) from exc
 
 
 def show(body: Any, form: Form, as_table: Callable[[Any], str]) -> None:
@@ -87,3 +95,9 @@ def load_or_exit(rules: Path, status: int) -> Config:
         return load(rules)
     except ConfigError as exc:
         raise fail(str(exc), status) from exc
+
+
+def adopt_all() -> None:
+    """Take in all that other packages bring, and say which of it cannot be used."""
+    for said in (*SIGNALS.adopt_all(), *NOTIFIERS.adopt_all()):
+        typer.echo(plain(f"left out: {said}"), err=True)

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from watchdog import __version__
+from watchdog.commands.common import adopt_all
 from watchdog.config import Config, load
 from watchdog.errors import ConfigError
 from watchdog.export.alertmanager import alertmanager_file
 from watchdog.export.grafana import grafana_files
+from watchdog.export.pages import MADE, reference_pages
 from watchdog.export.prometheus import expressible, rules_file
 from watchdog.export.promtests import promtests_file
 from watchdog.export.schema import schema_file
+from watchdog.later import later
+from watchdog.manual import commands_page, man_page
 from watchdog.terminal import DEFAULT_RULES, RulesOption, fail
+from watchdog.yamlfile import SCHEMA_FILE
+
+if TYPE_CHECKING:
+    from watchdog.commands import describing
+else:  # it loads all commands, this one among them
+    describing = later("watchdog.commands.describing")
 
 PROBLEM = 1
 RULES_FILE, TESTS_FILE = "pipeline.yml", "pipeline_test.yml"
@@ -34,7 +45,7 @@ def prometheus_command(
     out: OutOption = None,
     tests: Annotated[bool, typer.Option("--tests", help="the tests of these rules, for promtool")] = False,
 ) -> None:
-    """Write the rules in force as Prometheus alerting rules (docs/prometheus.md)."""
+    """Write the rules in force as Prometheus alerting rules (docs/how-to/prometheus.md)."""
     config = _loaded(rules)
     for left in expressible(config)[1]:
         typer.echo(f"not exported: {left.alert}, because {left.why}", err=True)
@@ -67,7 +78,7 @@ def grafana_command(
         Board, typer.Option("--dashboard", help="which one to print; with --out all are written")
     ] = Board.OVERVIEW,
 ) -> None:
-    """Write the dashboards for what the file watches, with the thresholds of its rules (docs/grafana.md)."""
+    """Write the dashboards for what the file watches, with its rules' thresholds (docs/how-to/grafana.md)."""
     files = grafana_files(_loaded(rules))
     for name, text in files.items() if out else [(f"{board}.json", files[f"{board}.json"])]:
         _write(text, out, name)
@@ -76,7 +87,23 @@ def grafana_command(
 @export_app.command("schema", epilog="Example: watchdog export schema > rules.schema.json")
 def schema_command(out: OutOption = None) -> None:
     """Write the JSON Schema of rules.yaml, for editors and CI."""
-    _write(schema_file(), out, "rules.schema.json")
+    adopt_all()
+    _write(schema_file(), out, SCHEMA_FILE)
+
+
+@export_app.command("reference", epilog="Example: watchdog export reference --out docs/reference")
+def reference_command(out: OutOption = None) -> None:
+    """Write the reference as pages of Markdown: signals, alerts, keys, receivers and commands."""
+    adopt_all()
+    pages = {**reference_pages(), "commands.md": commands_page(describing.described(), MADE)}
+    for name, text in pages.items():
+        _write(text, out, name)
+
+
+@export_app.command("man", epilog="Example: watchdog export man > /usr/local/share/man/man1/watchdog.1")
+def man_command(out: OutOption = None) -> None:
+    """Write the man page of all commands."""
+    _write(man_page(describing.described(), __version__), out, "watchdog.1")
 
 
 def _loaded(rules: Path) -> Config:

@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import CodeBlock, Markdown
 from rich.text import Text
 
+from watchdog.commands import completing
 from watchdog.commands.common import USAGE, TokenOption, UrlOption, sidecar
 from watchdog.conditions import suggest
 from watchdog.remote import Remote, RemoteError
@@ -38,7 +39,12 @@ class Runbook(Markdown):
 
 def runbook_command(
     name: Annotated[
-        str | None, typer.Argument(help="the alert's name (default: list all)", show_default=False)
+        str | None,
+        typer.Argument(
+            help="the alert's name (default: list all)",
+            show_default=False,
+            autocompletion=completing.runbooks,
+        ),
     ] = None,
     *,
     service: Annotated[

@@ -86,7 +86,7 @@ def configs_of(rules: Path, *, wanted: bool) -> list[SettingsConfig]:
         if not wanted and isinstance(exc, FileNotFoundError):
             return []
         why = exc.strerror if isinstance(exc, OSError) else "not a UTF-8 text"
-        raise fail(f"{rules} cannot be read: {why} (give the right one with --rules PATH)", USAGE) from exc
+        raise fail(f"{rules} cannot be read: {why} (--rules PATH names another)", USAGE) from exc
     services = document.value.get("services") if isinstance(document.value, dict) else None
     if not isinstance(services, dict):
         if wanted:

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from watchdog.garbage import undisturbed
@@ -47,6 +47,11 @@ TABLE: Mapping[str, Entry] = {
         "Validate the rules file; without --connect it connects nowhere.",
         "check --rules rules.yaml --rules-in-force",
     ),
+    "init": Entry(
+        "commands.init:init_command",
+        "Look at a Redis once, change nothing, write a first rules.yaml; each guess says what it rests on.",
+        "init redis://127.0.0.1:6379/0 --log '/var/log/quantum/*.log'",
+    ),
     "demo": Entry(
         "demo.command:demo_command",
         "Run server, pipeline and sidecar, break something, and report what was detected.",
@@ -63,9 +68,9 @@ TABLE: Mapping[str, Entry] = {
         "alerts --service execution --state firing",
     ),
     "explain": Entry(
-        "commands.alerts:explain_command",
-        "Tell all that is known of an alert: figures, evidence, cause, who was told and what became of that.",
-        "explain NoExecutions --service execution",
+        "commands.explaining:explain_command",
+        "Tell all that is known of an alert; or what a `rule`, `signal`, `measure`, `key` or `receiver` is.",
+        "explain rule NoExecutions",
     ),
     "runbook": Entry(
         "commands.runbook:runbook_command",
@@ -74,7 +79,7 @@ TABLE: Mapping[str, Entry] = {
     ),
     "export": Entry(
         "commands.exporting:export_app",
-        "The rules in force for other programs: `prometheus`, `alertmanager`, `grafana`; or the `schema`.",
+        "The rules in force for `prometheus`, `alertmanager`, `grafana`; the `schema`, `reference`, `man`.",
         "export prometheus --out /etc/prometheus/rules",
     ),
     "ack": Entry(
@@ -132,6 +137,16 @@ TABLE: Mapping[str, Entry] = {
         "Run rule tests: a drawn timeline, and which alerts the rules make of it (as `promtool test rules`).",
         "test tests/*.yaml",
     ),
+    "state": Entry(
+        "commands.state:state_app",
+        "The state file: `state check` it, `backup` it while the sidecar runs, `restore` a copy.",
+        "state backup /var/backups/watchdog",
+    ),
+    "support": Entry(
+        "commands.support:support_command",
+        "Write a bundle for a bug report, without secrets; with or without a running sidecar.",
+        "support --out /tmp/watchdog.tar.gz",
+    ),
     "pipeline": Entry(
         "demo.command:pipeline_command",
         "Run one service of the reference pipeline.",
@@ -150,6 +165,14 @@ class Commands(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Return the names of all commands."""
         return list(TABLE)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return what may stand here; the names are the table's, so that nothing is loaded for them."""
+        loaded, self.commands = self.commands, {n: TyperCommand(n, help=e.does) for n, e in TABLE.items()}
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self.commands = loaded
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write what every command does, as the table has it."""
@@ -176,7 +199,7 @@ def load(name: str) -> Any:
     module, _, attribute = entry.home.partition(":")
     with undisturbed(), without(*USELESS) if name == LASTING else nullcontext():
         found = getattr(importlib.import_module(f"watchdog.{module}"), attribute)
-    example = f"Example: watchdog {entry.example}"
+    example = f"\b\nExample: watchdog {entry.example}"  # \b: in one line, to be copied
     holder = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     holder.callback()(lambda: None)
     if isinstance(found, typer.Typer):

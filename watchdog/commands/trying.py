@@ -11,6 +11,7 @@ import httpx
 import typer
 
 from watchdog.clock import utc_now
+from watchdog.commands import completing
 from watchdog.commands.common import TokenOption, UrlOption, duration_of, sidecar
 from watchdog.conditions import suggest
 from watchdog.config import Config, load
@@ -93,7 +94,10 @@ def why_not(remote: Remote, began: Mapping[str, Any], name: str) -> str:
 
 
 def try_receiver_command(
-    name: Annotated[str, typer.Argument(help="a receiver of the rules file, or `all`")],
+    name: Annotated[
+        str,
+        typer.Argument(help="a receiver of the rules file, or `all`", autocompletion=completing.receivers),
+    ],
     *,
     rules: RulesOption = DEFAULT_RULES,
 ) -> None:

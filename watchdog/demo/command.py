@@ -36,9 +36,15 @@ class DemoFormat(StrEnum):
     JSON = "json"
 
 
+def _faults(incomplete: str) -> list[str]:
+    """Return the faults that begin so, for a shell to complete."""
+    return [known.id for known in FAULTS.values() if known.id.startswith(incomplete)]
+
+
 def demo_command(
     fault: Annotated[
-        list[str] | None, typer.Option("--fault", help="what to break; may be given several times")
+        list[str] | None,
+        typer.Option("--fault", help="what to break; may be given several times", autocompletion=_faults),
     ] = None,
     duration: Annotated[
         str | None, typer.Option("--for", help="end by itself after so long, e.g. 90s")

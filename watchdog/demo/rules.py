@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,11 @@ HASTY = {"GHOST_AFTER": "20s"}
 def rules_text(*, haste: bool) -> str:
     """Return the rules file as it would be written; in *haste* what takes an hour takes seconds."""
     return WATCHED.read_text(encoding="utf-8") + (HASTE if haste else PATIENCE).read_text(encoding="utf-8")
+
+
+def filled_in(text: str, known: Mapping[str, str]) -> str:
+    """Return the rules file *text* with what is *known*, or else its default, for each variable."""
+    return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", lambda found: known.get(found[1], found[2] or ""), text)
 
 
 def places(stage: Stage, hook_port: int, port: int, every: timedelta) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from watchdog.demo.faults import Fault
 from watchdog.demo.inbox import Inbox
 from watchdog.demo.layout import build_pipeline
 from watchdog.demo.report import Report
-from watchdog.demo.rules import HASTY, find_tools, places, rules_text
+from watchdog.demo.rules import HASTY, filled_in, find_tools, places, rules_text
 from watchdog.demo.server import HOST, EmbeddedServer, start_server
 from watchdog.demo.stage import Stage
 from watchdog.demo.supervisor import Supervisor
@@ -23,8 +24,10 @@ from watchdog.errors import WatchdogError
 from watchdog.report import SignalReport, Snapshot, Status
 from watchdog.sidecar import Sidecar
 from watchdog.state import StateFile
+from watchdog.tokens import local_tokens
 from watchdog.units import show_duration
 from watchdog.web.app import build_app
+from watchdog.web.guard import access_to
 from watchdog.web.server import WebServer, bind
 
 WARM_UP = timedelta(seconds=60)
@@ -47,10 +50,13 @@ class Demo:
         web = bind(HOST, port or 0)
         find_tools(directory)
         known = places(self.stage, hook.getsockname()[1], web.getsockname()[1], LOOK_EVERY)
-        self.config = parse(rules_text(haste=True), "the demo's rules.yaml", {**HASTY, **known})
+        text = filled_in(rules_text(haste=True), {**HASTY, **known})
+        (directory / "rules.yaml").write_text(text, encoding="utf-8")  # for commands that are typed there
+        self.config = parse(text, "the demo's rules.yaml")
         self.sidecar = Sidecar(self.config, utc_now, StateFile(self.config.state or ":memory:", utc_now))
         self._acting: asyncio.Task[None] | None = None
-        self.servers = [WebServer(self.inbox.app(), hook), WebServer(build_app(self.sidecar), web)]
+        access = access_to(self.config, HOST, local_tokens(str(self.config.state)))
+        self.servers = [WebServer(self.inbox.app(), hook), WebServer(build_app(self.sidecar, access), web)]
 
     async def start(self) -> None:
         """Start the pipeline, the receiver and the sidecar."""
@@ -110,9 +116,9 @@ async def run_demo(
     faults: Sequence[Fault], duration: timedelta | None, port: int | None, say: Say
 ) -> dict[str, Any]:
     """
-    Run the demo for *duration* (None: until cancelled), breaking *faults* once it is healthy.
+    Run the demo for *duration* or until cancelled, breaking *faults* once it is healthy.
 
-    Returns the report as JSON. Everything is gone afterwards.
+    Returns the report as JSON, of what was seen until then. Everything is gone afterwards.
     """
     with tempfile.TemporaryDirectory(prefix="watchdog-demo-") as name, start_server() as server:
         demo = Demo(Path(name), server, port, say)
@@ -124,7 +130,9 @@ async def run_demo(
             say(f"pipeline of {len(demo.pipeline.units)} services started, sidecar at {demo.config.link}")
             await demo.healthy()
             say("healthy: every service is seen to work")
-            await _watch(demo, report, end)
+            say(f"its files are in {name}; there every command finds this sidecar")
+            with contextlib.suppress(asyncio.CancelledError):
+                await _watch(demo, report, end)
         finally:
             await demo.stop()
         return report.as_json(demo.inbox)
@@ -161,8 +169,10 @@ def _succeeded(report: SignalReport) -> bool:
 
 
 def _told(at: datetime, report: Report) -> str:
-    after = show_duration((at - report.broken_at).total_seconds()) if report.broken_at else ""
-    return f"WEBHOOK {after} after the break" if after else "WEBHOOK"
+    if report.broken_at is None:
+        return "WEBHOOK"
+    after = (at - report.broken_at).total_seconds()
+    return f"WEBHOOK {show_duration(abs(after))} {'after' if after >= 0 else 'before'} the break"
 
 
 def _shorten_heartbeat(pipeline: Supervisor) -> None:

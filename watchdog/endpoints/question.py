@@ -39,11 +39,6 @@ MOVED = frozenset({301, 302, 303, 307, 308})
 GETTING = frozenset({"GET", "HEAD"})
 TLS_RECORD = b"\x15\x03"
 """How a server begins that speaks TLS and was asked without."""
-PROBLEMS = (
-    "dns", "refused", "no_connection", "tls", "certificate",
-    "no_answer", "unfinished", "cut_off", "not_http", "redirects",
-)  # fmt: skip
-"""The words for having no answer, in the order of the steps at which they come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ HEADING = """\
 # An Alertmanager for {path}. Made by: watchdog export alertmanager
 #
 # It takes alerts from the watchdog (a receiver `alertmanager`) or from a Prometheus with the exported rules;
-# whoever tells people must be one of them only. docs/prometheus.md says more.
+# whoever tells people must be one of them only. docs/how-to/prometheus.md says more.
 #
 # The receivers here tell nobody: write yours (slack_configs, pagerduty_configs, email_configs, …) below their
 # names, with secrets in files of their own, and check it: amtool check-config alertmanager.yml

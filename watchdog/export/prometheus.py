@@ -245,7 +245,8 @@ def rules_file(config: Config) -> str:
 def _heading(config: Config, left: Iterable[Left]) -> Iterator[str]:
     yield f"# The rules in force of {config.path.rpartition('/')[2]}, for Prometheus. Made by:"
     yield "#   watchdog export prometheus"
-    yield "# Do not edit it: change the rules there and make it anew. What it means: docs/prometheus.md."
+    yield "# Do not edit it: change the rules there and make it anew."
+    yield "# What it means: docs/how-to/prometheus.md."
     for one in left:
         yield f"# Not here: {one.alert}, because {one.why}. The watchdog itself evaluates it."
 

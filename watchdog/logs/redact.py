@@ -1,6 +1,7 @@
 """Log lines become evidence in notifications, so what is secret in them has to go."""
 
 import re
+from functools import cache
 
 MASK = "***"
 
@@ -21,36 +22,41 @@ _TOKENS = (  # that tell themselves, wherever they stand
     r"|(?<![0-9])[0-9]{8,10}:[\w-]{35}(?![\w-])"  # a Telegram bot's
     r"|(?<![A-Za-z0-9])(?=[a-z0-9]*+[A-Z])(?=[A-Z0-9]*+[a-z])(?=[A-Za-z]*+[0-9])[A-Za-z0-9]{64}(?![A-Za-z0-9])"
 )
-_RULES = (
-    (
-        re.compile(
-            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
+
+
+@cache  # ten patterns take longer to compile than most commands have to do
+def _rules() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return what is looked for, and what takes its place."""
+    return (
+        (
+            re.compile(
+                r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
+            ),
+            MASK,
         ),
-        MASK,
-    ),
-    # A whole header first: its scheme would otherwise be taken for the value.
-    (
-        re.compile(rf"(?i)((?:proxy-)?authorization{_IS}\\?[\"']?)(?:(\w+)\s++)?[^\s\"',;\\]+"),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"(?i)(cookie\\?[\"']?\s*+:\s*+\[?\s*+\\?[\"']?)[^\"'\\\r\n]+"), rf"\1{MASK}"),
-    (re.compile(r"(?i)\b(bearer|basic)\s++(?=[A-Za-z._~+/-]*+[0-9=])[\w.~+/=-]{6,}+"), rf"\1 {MASK}"),
-    (re.compile(r"://[^\s/\"'<>]*@"), f"://{MASK}@"),
-    (re.compile(rf"(?i)({_KEY}{_IS})(?:{_QUOTED}|[^\s,;&\"'}}\])\\]+)"), rf"\1{MASK}"),
-    (re.compile(rf"(?i)((?<![\w-])--?(?:[\w-]{{0,40}}?{_KEY}|pass)\s++)(?!-)\S+"), rf"\1{MASK}"),
-    (re.compile(r"((?<!\S)(?:-u|--user)\s++[^\s:]++:)\S+"), rf"\1{MASK}"),
-    (re.compile(_TOKENS), MASK),
-    (
-        re.compile(
-            r"(?i)((?:hooks\.slack\.com|discord(?:app)?\.com/api/webhooks|[\w-]{1,60}\.webhook\.office\.com)/)[^\s\"'<>]+"
+        # A whole header first: its scheme would otherwise be taken for the value.
+        (
+            re.compile(rf"(?i)((?:proxy-)?authorization{_IS}\\?[\"']?)(?:(\w+)\s++)?[^\s\"',;\\]+"),
+            rf"\1{MASK}",
         ),
-        rf"\1{MASK}",
-    ),
-)
+        (re.compile(r"(?i)(cookie\\?[\"']?\s*+:\s*+\[?\s*+\\?[\"']?)[^\"'\\\r\n]+"), rf"\1{MASK}"),
+        (re.compile(r"(?i)\b(bearer|basic)\s++(?=[A-Za-z._~+/-]*+[0-9=])[\w.~+/=-]{6,}+"), rf"\1 {MASK}"),
+        (re.compile(r"://[^\s/\"'<>]*@"), f"://{MASK}@"),
+        (re.compile(rf"(?i)({_KEY}{_IS})(?:{_QUOTED}|[^\s,;&\"'}}\])\\]+)"), rf"\1{MASK}"),
+        (re.compile(rf"(?i)((?<![\w-])--?(?:[\w-]{{0,40}}?{_KEY}|pass)\s++)(?!-)\S+"), rf"\1{MASK}"),
+        (re.compile(r"((?<!\S)(?:-u|--user)\s++[^\s:]++:)\S+"), rf"\1{MASK}"),
+        (re.compile(_TOKENS), MASK),
+        (
+            re.compile(
+                r"(?i)((?:hooks\.slack\.com|discord(?:app)?\.com/api/webhooks|[\w-]{1,60}\.webhook\.office\.com)/)[^\s\"'<>]+"
+            ),
+            rf"\1{MASK}",
+        ),
+    )
 
 
 def redact(text: str) -> str:
     """Mask what looks like a secret in *text*; everything else stays readable."""
-    for pattern, replacement in _RULES:
+    for pattern, replacement in _rules():
         text = pattern.sub(replacement, text)
     return text

@@ -1,22 +1,24 @@
-"""The notifiers: one file each, and one entry each in `NOTIFIERS`."""
+"""The notifiers: one file each, and one entry each in `NOTIFIERS`; more come with other packages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from watchdog.notifiers.alertmanager import Alertmanager
-from watchdog.notifiers.apprise import Apprise
-from watchdog.notifiers.base import Notifier
-from watchdog.notifiers.email import Email
-from watchdog.notifiers.pagerduty import PagerDuty
-from watchdog.notifiers.slack import Slack
-from watchdog.notifiers.webhook import Webhook
+from watchdog.kinds import Kinds
 
-NOTIFIERS: Mapping[str, type[Notifier]] = {
-    "webhook": Webhook,
-    "slack": Slack,
-    "alertmanager": Alertmanager,
-    "pagerduty": PagerDuty,
-    "email": Email,
-    "apprise": Apprise,
-}
+if TYPE_CHECKING:
+    from watchdog.notifiers.base import Notifier
+
+NOTIFIERS: Kinds[Notifier] = Kinds(
+    "receiver",
+    "pipeline_watchdog.receivers",
+    {
+        "webhook": "watchdog.notifiers.webhook:Webhook",
+        "slack": "watchdog.notifiers.slack:Slack",
+        "alertmanager": "watchdog.notifiers.alertmanager:Alertmanager",
+        "pagerduty": "watchdog.notifiers.pagerduty:PagerDuty",
+        "email": "watchdog.notifiers.email:Email",
+        "apprise": "watchdog.notifiers.apprise:Apprise",
+    },
+    "watchdog.notifiers.fitting:why_no_notifier",
+)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 from pydantic import Field
 
 from watchdog.errors import NotifyError
 from watchdog.fields import Duration
+from watchdog.later import later
 from watchdog.links import Links
 from watchdog.notifications import Notice, Notification, Reason
 from watchdog.notifiers.base import (
@@ -27,6 +26,13 @@ from watchdog.notifiers.webhook import remarks
 from watchdog.routing import Habit
 from watchdog.units import rfc3339
 
+if TYPE_CHECKING:
+    import asyncio
+
+    import httpx
+else:
+    asyncio, httpx = later("asyncio"), later("httpx")
+
 PATH = "/api/v2/alerts"
 LIVES = 4
 """An alert outlives its last sending by so many intervals: a lost one does not end it (as Prometheus)."""
@@ -35,11 +41,18 @@ LIVES = 4
 class Alertmanager(Notifier):
     """Posts alerts to every peer and keeps re-sending them; taken once one peer has them."""
 
-    url: SecretUrls = Field(description="the address of one Alertmanager, or of all peers of a cluster")
+    url: SecretUrls = Field(
+        description="the address of one Alertmanager, or of all peers of a cluster",
+        examples=["http://127.0.0.1:9093", ["http://a:9093", "http://b:9093"]],
+    )
     resend: Duration = Field(
         "1m", validate_default=True, description="how often to say that an alert goes on"
     )
-    headers: Headers = Field({}, description="headers to send along, such as Authorization")
+    headers: Headers = Field(
+        {},
+        description="headers to send along, such as Authorization",
+        examples=[{"Authorization": {"file": "/run/secrets/alertmanager"}}],
+    )
 
     @property
     def habit(self) -> Habit:

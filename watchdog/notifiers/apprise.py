@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import logging
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from watchdog.errors import NotifyError
 from watchdog.fields import Duration, Secret
+from watchdog.later import later
 from watchdog.links import Links
 from watchdog.notifications import Notification
 from watchdog.notifiers.base import Notifier, Sending, listed, none_took, note_partial
 from watchdog.notifiers.text import headline, text
 from watchdog.rules import Severity
 from watchdog.threads import in_thread
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = later("asyncio")
 
 MAX_TITLE = 200
 SENDER = "Pipeline Watchdog"
@@ -54,7 +59,8 @@ class Apprise(Notifier):
     """Sends a text to whatever Apprise reaches (needs the extra `apprise`)."""
 
     url: Annotated[tuple[AppriseUrl, ...], BeforeValidator(listed)] = Field(
-        description="one Apprise URL or several, never shown"
+        description="one Apprise URL or several, never shown",
+        examples=["${APPRISE_URL}", {"file": "/run/secrets/apprise"}],
     )
     timeout: Duration = Field("30s", validate_default=True, description="how long sending may take")
 

@@ -8,27 +8,33 @@ function beside it, so that tests compare whole payloads.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import re
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import httpx
-import structlog
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from watchdog.errors import NotifyError
 from watchdog.fields import Duration, Secret, SecretUrl
+from watchdog.later import later
 from watchdog.links import Links
 from watchdog.notifications import Notification
 from watchdog.routing import Habit
+
+if TYPE_CHECKING:
+    import asyncio
+    import email.utils as dates
+    import ssl
+
+    import httpx
+    import structlog
+else:  # to read what the file says of a receiver nothing need be sent
+    asyncio, dates, httpx, structlog = map(later, ("asyncio", "email.utils", "httpx", "structlog"))
 
 LONGEST_ANSWER = 65_536
 """So many bytes of an answer are read."""
@@ -49,7 +55,6 @@ OUR_HEADERS = frozenset(
 """What no `headers` of a receiver may set."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
-log = structlog.get_logger()
 
 
 # ---- keys that several notifiers have ----------------------------------------------------------
@@ -113,7 +118,7 @@ class Sending:
 class Notifier(BaseModel):
     """The keys every notifier has, and how it wants to be used."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     pause: ClassVar[timedelta] = timedelta(0)
     """The least time between two messages."""
@@ -166,7 +171,10 @@ class Notifier(BaseModel):
 class HttpNotifier(Notifier):
     """A notifier that posts to one address."""
 
-    url: SecretUrl = Field(description="where to post; may be read from a file: {file: path}")
+    url: SecretUrl = Field(
+        description="where to post; may be read from a file: {file: path}",
+        examples=["http://127.0.0.1:9000/alerts", {"file": "/run/secrets/webhook"}],
+    )
 
 
 # ---- answers -----------------------------------------------------------------------------------
@@ -207,7 +215,7 @@ def retry_after(response: httpx.Response, now: datetime) -> float | None:
     if text.isascii() and text.isdigit():
         return min(float(text), LONGEST_RETRY_AFTER)
     try:
-        seconds = (parsedate_to_datetime(text) - now).total_seconds()
+        seconds = (dates.parsedate_to_datetime(text) - now).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
@@ -230,7 +238,9 @@ def note_partial(receiver: str, of: int, errors: Sequence[NotifyError]) -> None:
     It counts as taken: to send it again would tell the others twice.
     """
     why = "; ".join(dict.fromkeys(map(str, errors)))
-    log.warning("partly_taken", receiver=receiver, addresses=of, failed=len(errors), why=why)
+    structlog.get_logger().warning(
+        "partly_taken", receiver=receiver, addresses=of, failed=len(errors), why=why
+    )
 
 
 def encode(payload: object) -> bytes:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ipaddress
 import re
-import ssl
 from collections.abc import Sequence
 from datetime import datetime
-from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -25,11 +21,15 @@ from watchdog.notifiers.text import headline, text
 from watchdog.threads import in_thread
 
 if TYPE_CHECKING:
+    import asyncio
+    import email.utils as lines
     import smtplib
+    import ssl
     from email.headerregistry import Address as Mailbox
+    from email.message import EmailMessage
 else:
-    smtplib = later("smtplib")
-headers, policies = later("email.headerregistry"), later("email.policy")
+    asyncio, lines, smtplib, ssl = map(later, ("asyncio", "email.utils", "smtplib", "ssl"))
+headers, messages, policies = map(later, ("email.headerregistry", "email.message", "email.policy"))
 MAX_SUBJECT = 200
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]*[A-Za-z0-9]")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+>")
@@ -43,7 +43,7 @@ ANSWERED = {
 
 
 def _mailbox(text: str) -> str:
-    name, address = parseaddr(text)
+    name, address = lines.parseaddr(text)
     if not text.isprintable() or not _ADDRESS.fullmatch(address) or "@" in name:
         raise ValueError("this is not a mail address (write name@example.com, or Name <name@example.com>)")
     return text
@@ -57,15 +57,23 @@ MailAddresses = Annotated[tuple[MailAddress, ...], BeforeValidator(listed)]
 class Email(Notifier):
     """Sends mail over SMTP, by default with STARTTLS."""
 
-    to: MailAddresses = Field(description="one address or several")
-    from_: MailAddress = Field(alias="from", description="the sender's address")
-    smtp: Address = Field(description="host:port of the mail server")
-    username: str | None = Field(None, min_length=1, description="for the login, with a password")
-    password: Secret | None = Field(None, description="for the login")
+    to: MailAddresses = Field(description="one address or several", examples=["ops@example.com"])
+    from_: MailAddress = Field(
+        alias="from", description="the sender's address", examples=["watchdog@example.com"]
+    )
+    smtp: Address = Field(description="host:port of the mail server", examples=["mail.example.com:587"])
+    username: str | None = Field(
+        None, min_length=1, description="for the login, with a password", examples=["watchdog"]
+    )
+    password: Secret | None = Field(
+        None, description="for the login", examples=[{"file": "/run/secrets/smtp"}]
+    )
     tls: Literal["starttls", "implicit", "none"] = Field(
         "starttls", description="starttls, implicit (often port 465), or none on this very host"
     )
-    ca_file: str | None = Field(None, description="certificates to trust instead of the system's")
+    ca_file: str | None = Field(
+        None, description="certificates to trust instead of the system's", examples=["/etc/ssl/mail-ca.pem"]
+    )
     timeout: Duration = Field("30s", validate_default=True, description="how long handing over may take")
 
     @model_validator(mode="after")
@@ -121,8 +129,8 @@ class Email(Notifier):
                 server.starttls(context=context)
             if self.username is not None and self.password is not None:
                 server.login(self.username, self.password.get_secret_value())
-            recipients = [parseaddr(address)[1] for address in self.to]
-            refused = server.send_message(mail, parseaddr(self.from_)[1], recipients)
+            recipients = [lines.parseaddr(address)[1] for address in self.to]
+            refused = server.send_message(mail, lines.parseaddr(self.from_)[1], recipients)
             with contextlib.suppress(smtplib.SMTPException, OSError):  # it has been taken, whatever follows
                 server.quit()
         finally:
@@ -147,12 +155,12 @@ def compose(
     to: Sequence[str],
 ) -> EmailMessage:
     """Return the mail; its Message-ID follows from the message, so that a double can be told."""
-    mail = EmailMessage(policy=policies.SMTP)
+    mail: EmailMessage = messages.EmailMessage(policy=policies.SMTP)
     mail["From"] = _header(sender)
     mail["To"] = tuple(_header(address) for address in to)
     mail["Subject"] = headline(notification, MAX_SUBJECT)
-    mail["Date"] = format_datetime(now)
-    mail["Message-ID"] = f"<{notification.key}@{parseaddr(sender)[1].rpartition('@')[2]}>"
+    mail["Date"] = lines.format_datetime(now)
+    mail["Message-ID"] = f"<{notification.key}@{lines.parseaddr(sender)[1].rpartition('@')[2]}>"
     if thread is not None and _MESSAGE_ID.fullmatch(thread):
         mail["In-Reply-To"] = thread
         mail["References"] = thread
@@ -163,7 +171,7 @@ def compose(
 
 
 def _header(address: str) -> Mailbox:
-    name, spec = parseaddr(address)
+    name, spec = lines.parseaddr(address)
     found: Mailbox = headers.Address(name, addr_spec=spec)
     return found
 

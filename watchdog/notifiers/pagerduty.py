@@ -43,7 +43,10 @@ class PagerDuty(HttpNotifier):
     """Sends events to PagerDuty: triggered, acknowledged, resolved."""
 
     url: SecretUrl = Field(ENQUEUE, validate_default=True, description="where to post events")
-    routing_key: Secret = Field(description="the integration key of an Events API v2 integration")
+    routing_key: Secret = Field(
+        description="the integration key of an Events API v2 integration",
+        examples=[{"file": "/run/secrets/pagerduty"}, "${PAGERDUTY_KEY}"],
+    )
     _progress: Progress = PrivateAttr(default_factory=Progress)
 
     @property

@@ -13,9 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import httpx
 from pydantic import Field, model_validator
 
 from watchdog.errors import NotifyError
@@ -26,6 +25,9 @@ from watchdog.notifiers.base import Notifier, Sending, check, encode, retry_afte
 from watchdog.notifiers.text import Fact, delay, facts, flat, headline, links_of
 from watchdog.routing import Habit
 from watchdog.rules import Severity
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_BLOCKS = 50
 MAX_HEADER = 150
@@ -88,9 +90,19 @@ class Slack(Notifier):
 
     pause: ClassVar[timedelta] = timedelta(seconds=1)
 
-    url: SecretUrl | None = Field(None, description="the incoming webhook")
-    token: Secret | None = Field(None, description="a bot token with the scope chat:write, instead of a url")
-    channel: str | None = Field(None, min_length=1, description="the channel's ID or name, with a token")
+    url: SecretUrl | None = Field(
+        None,
+        description="the incoming webhook",
+        examples=["${SLACK_WEBHOOK_URL}", {"file": "/run/secrets/slack"}],
+    )
+    token: Secret | None = Field(
+        None,
+        description="a bot token with the scope chat:write, instead of a url",
+        examples=[{"file": "/run/secrets/slack"}],
+    )
+    channel: str | None = Field(
+        None, min_length=1, description="the channel's ID or name, with a token", examples=["C0123456789"]
+    )
     api: SecretUrl = Field("https://slack.com/api", validate_default=True, description="the API's address")
 
     @model_validator(mode="after")

@@ -21,8 +21,16 @@ from watchdog.notifiers.text import commands
 class Webhook(HttpNotifier):
     """Posts JSON; the `Idempotency-Key` header is the same for every attempt."""
 
-    secret: Secret | None = Field(None, description="signs each request: X-Watchdog-Signature")
-    headers: Headers = Field({}, description="headers to send along, such as Authorization")
+    secret: Secret | None = Field(
+        None,
+        description="signs each request: X-Watchdog-Signature",
+        examples=[{"file": "/run/secrets/webhook"}],
+    )
+    headers: Headers = Field(
+        {},
+        description="headers to send along, such as Authorization",
+        examples=[{"Authorization": {"file": "/run/secrets/webhook"}}],
+    )
 
     async def send(self, notification: Notification, sending: Sending) -> str | None:
         """Post the payload; NotifyError if it is not taken."""

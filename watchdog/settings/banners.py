@@ -22,11 +22,14 @@ FARTHEST = 64 * BLOCK
 class Banner(BaseModel):
     """A line in which a process says what it really uses."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
-    log: str = Field(min_length=1, description="the log file it stands in")
+    log: str = Field(
+        min_length=1, description="the log file it stands in", examples=["/var/log/quantum/execution.log"]
+    )
     pattern: str = Field(
-        description=r"what the line looks like, each setting a group: `mode=(?P<APPLY_MODE>\w+)`"
+        description=r"what the line looks like, each setting a group: `mode=(?P<APPLY_MODE>\w+)`",
+        examples=[r"mode=(?P<APPLY_MODE>\w+)"],
     )
 
     @field_validator("pattern")

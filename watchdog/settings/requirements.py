@@ -25,10 +25,12 @@ _COMMENT = re.compile(r"\s#")
 class _Said(BaseModel):
     """What every rule for settings may say for itself."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
-    reason: str = Field("", description="why; part of the alert")
-    owner: str = Field("", description="whom to ask before changing it")
+    reason: str = Field(
+        "", description="why; part of the alert", examples=["no live orders before the audit"]
+    )
+    owner: str = Field("", description="whom to ask before changing it", examples=["risk"])
 
     @property
     def because(self) -> str:
@@ -39,11 +41,19 @@ class _Said(BaseModel):
 class Requirement(_Said):
     """What one key has to be, why, who wants it, and until when it may be so."""
 
-    value: Scalar | None = Field(None, description="the value it must have")
-    one_of: tuple[Scalar, ...] | None = Field(None, min_length=1, description="the values it may have")
-    pattern: re.Pattern[str] | None = Field(None, description="what its whole value must match")
-    range: tuple[float, float] | None = Field(None, description="least and greatest number allowed")
-    until: date | None = Field(None, description="the last day of a temporary setting; after it, it must go")
+    value: Scalar | None = Field(None, description="the value it must have", examples=["true"])
+    one_of: tuple[Scalar, ...] | None = Field(
+        None, min_length=1, description="the values it may have", examples=[["paper", "live"]]
+    )
+    pattern: re.Pattern[str] | None = Field(
+        None, description="what its whole value must match", examples=["[A-Z]{3,10}"]
+    )
+    range: tuple[float, float] | None = Field(
+        None, description="least and greatest number allowed", examples=[[1, 20]]
+    )
+    until: date | None = Field(
+        None, description="the last day of a temporary setting; after it, it must go", examples=["2026-12-31"]
+    )
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Requirement:
@@ -82,15 +92,21 @@ class Requirement(_Said):
 class Ban(_Said):
     """A key that must not be set, or not to one value."""
 
-    key: str = Field(min_length=1, description="the key")
-    value: Scalar | None = Field(None, description="the value it must not have; none: it must not be set")
+    key: str = Field(min_length=1, description="the key", examples=["APPLY_MODE"])
+    value: Scalar | None = Field(
+        None, description="the value it must not have; none: it must not be set", examples=["live"]
+    )
 
 
 class Agreement(_Said):
     """Keys that must all be equal, or must all differ; ``PATH:KEY`` is a key of another file."""
 
-    equal: tuple[str, ...] | None = Field(None, description="keys that must be equal")
-    differ: tuple[str, ...] | None = Field(None, description="keys that must differ")
+    equal: tuple[str, ...] | None = Field(
+        None, description="keys that must be equal", examples=[["TESTNET", "BINANCE_TESTNET"]]
+    )
+    differ: tuple[str, ...] | None = Field(
+        None, description="keys that must differ", examples=[["REDIS_DB", "REDIS_DB_TEST"]]
+    )
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Agreement:
@@ -114,9 +130,13 @@ class Agreement(_Said):
 class Template(BaseModel):
     """A file whose keys are all that are known, those behind a comment sign included."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
-    file: str = Field(min_length=1, description="an env file or a template of one")
+    file: str = Field(
+        min_length=1,
+        description="an env file or a template of one",
+        examples=["/etc/quantum/execution.env.example"],
+    )
 
 
 def _requirement(raw: object) -> object:
@@ -142,15 +162,27 @@ Agreements = tuple[Annotated[Agreement, BeforeValidator(_agreement)], ...]
 class Expectations(BaseModel):
     """Keys of `settings` that say what its files must and must not hold."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     require: Requirements = Field(
-        default_factory=dict, description="what keys must be: a value, or value, one_of, pattern or range"
+        default_factory=dict,
+        description="what keys must be: a value, or value, one_of, pattern or range",
+        examples=[{"MAX_LEVERAGE": {"range": [1, 20], "owner": "risk"}}],
     )
-    forbid: Bans = Field((), description="KEY that must not be set, or KEY=value it must not have")
-    agree: Agreements = Field((), description="keys that must be equal, or `differ: [...]`")
+    forbid: Bans = Field(
+        (),
+        description="KEY that must not be set, or KEY=value it must not have",
+        examples=[["APPLY_MODE=live"]],
+    )
+    agree: Agreements = Field(
+        (),
+        description="keys that must be equal, or `differ: [...]`",
+        examples=[[["TESTNET", "BINANCE_TESTNET"]]],
+    )
     known: Template | tuple[str, ...] | None = Field(
-        None, description="all keys there are, or `{file: PATH}` of a template that has them"
+        None,
+        description="all keys there are, or `{file: PATH}` of a template that has them",
+        examples=[{"file": "/etc/quantum/execution.env.example"}, ["TESTNET", "REDIS_DB"]],
     )
 
     def keys_known(self, template: frozenset[str]) -> frozenset[str]:

@@ -1,41 +1,33 @@
-"""The signals: one file each, and one entry each in `SIGNALS`."""
+"""The signals: one file each, and one entry each in `SIGNALS`; more come with other packages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from watchdog.signals.base import Signal
-from watchdog.signals.command import Command
-from watchdog.signals.consumes import Consumes
-from watchdog.signals.discovery import Discovery
-from watchdog.signals.executions import Executions
-from watchdog.signals.flag import Flag
-from watchdog.signals.health import Health
-from watchdog.signals.heartbeat import Heartbeat
-from watchdog.signals.log import Log
-from watchdog.signals.receiver import Receiver
-from watchdog.signals.redis import RedisServer
-from watchdog.signals.settings import Settings
-from watchdog.signals.stream import Stream
-from watchdog.signals.trace import Trace
-from watchdog.signals.unit import Unit
-from watchdog.signals.watchdog import Watchdog
+from watchdog.kinds import Kinds
 
-SIGNALS: Mapping[str, type[Signal[Any]]] = {
-    "heartbeat": Heartbeat,
-    "stream": Stream,
-    "consumes": Consumes,
-    "executions": Executions,
-    "trace": Trace,
-    "log": Log,
-    "unit": Unit,
-    "health": Health,
-    "command": Command,
-    "settings": Settings,
-    "flag": Flag,
-    "redis": RedisServer,
-    "discovery": Discovery,
-    "receiver": Receiver,
-    "watchdog": Watchdog,
-}
+if TYPE_CHECKING:
+    from watchdog.signals.base import Signal
+
+SIGNALS: Kinds[Signal[Any]] = Kinds(
+    "signal",
+    "pipeline_watchdog.signals",
+    {
+        "heartbeat": "watchdog.signals.heartbeat:Heartbeat",
+        "stream": "watchdog.signals.stream:Stream",
+        "consumes": "watchdog.signals.consumes:Consumes",
+        "executions": "watchdog.signals.executions:Executions",
+        "trace": "watchdog.signals.trace:Trace",
+        "log": "watchdog.signals.log:Log",
+        "unit": "watchdog.signals.unit:Unit",
+        "health": "watchdog.signals.health:Health",
+        "command": "watchdog.signals.command:Command",
+        "settings": "watchdog.signals.settings:Settings",
+        "flag": "watchdog.signals.flag:Flag",
+        "redis": "watchdog.signals.redis:RedisServer",
+        "discovery": "watchdog.signals.discovery:Discovery",
+        "receiver": "watchdog.signals.receiver:Receiver",
+        "watchdog": "watchdog.signals.watchdog:Watchdog",
+    },
+    "watchdog.signals.fitting:why_no_signal",
+)

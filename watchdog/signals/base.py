@@ -68,7 +68,7 @@ class Question(NamedTuple):
 class SignalConfig(BaseModel):
     """The keys every signal has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     every: Duration | None = Field(None, description="how often to look, if not as often as all others")
 
@@ -80,6 +80,10 @@ class SignalConfig(BaseModel):
         """Return the measures this configuration offers; what is absent is *not applicable*."""
         raise NotImplementedError
 
+    def reads(self) -> tuple[str, ...]:
+        """Return the keys of Redis that have to be there, for `check --connect`; ours are known to it."""
+        return ()
+
 
 ConfigT = TypeVar("ConfigT", bound=SignalConfig)
 
@@ -89,6 +93,10 @@ class Signal(Generic[ConfigT]):
 
     MEASURES: ClassVar[Mapping[str, Measure]]
     Config: ClassVar[type[SignalConfig]]
+    RULES: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Built-in rules that a signal of another package brings along, as `watchdog.builtin` has ours."""
+    RECALLS: ClassVar[bool] = False
+    """Whether its first look tells what its counters gained before, as far as the source remembers that."""
 
     def __init__(self, key: SignalKey, config: ConfigT, keep: timedelta) -> None:
         """Build it for *key*; *keep* is how far back rules look, to be filled in at the first look."""

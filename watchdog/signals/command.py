@@ -13,19 +13,25 @@ import signal as signals
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import PurePath
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
 from watchdog.errors import CollectError
 from watchdog.excerpts import excerpt, lines_of
 from watchdog.fields import Duration, SecretText, Text
+from watchdog.later import later
 from watchdog.logs.redact import MASK
 from watchdog.model import Labels, Measure, Reading, SignalKey, Value, seconds, value, word
 from watchdog.plugins import STATUSES, UNKNOWN, Said, parse_output
-from watchdog.programs import Ended, Program
 from watchdog.signals.base import LocalSignal, SignalConfig
 from watchdog.units import Unit, write_duration
+
+if TYPE_CHECKING:
+    from watchdog import programs
+    from watchdog.programs import Ended
+else:
+    programs = later("watchdog.programs")
 
 LONGEST_TEXT = 300
 LONGEST_DETAILS = 1_000
@@ -41,15 +47,24 @@ SHELLS = {126: "what it runs is not executable", 127: "what it runs was not foun
 class CommandConfig(SignalConfig):
     """Keys of `command`."""
 
-    run: tuple[Text, ...] = Field(min_length=1, description="the program and its arguments, as a list")
+    run: tuple[Text, ...] = Field(
+        min_length=1,
+        description="the program and its arguments, as a list",
+        examples=[["/usr/lib/nagios/plugins/check_disk", "-w", "10%", "-c", "5%", "-p", "/var"]],
+    )
     name: str | None = Field(
-        None, min_length=1, description="what to call it (default: the program's file name)"
+        None,
+        min_length=1,
+        description="what to call it (default: the program's file name)",
+        examples=["disk"],
     )
     timeout: Duration = Field(timedelta(seconds=10), description="how long it may take before it is killed")
     env: dict[str, SecretText] = Field(
-        default_factory=dict, description="its environment, besides PATH, HOME and TZ"
+        default_factory=dict,
+        description="its environment, besides PATH, HOME and TZ",
+        examples=[{"PGPASSWORD": {"file": "/run/secrets/pg"}}],
     )
-    cwd: str | None = Field(None, min_length=1, description="the folder it runs in")
+    cwd: str | None = Field(None, min_length=1, description="the folder it runs in", examples=["/opt/checks"])
     every: Duration | None = Field(timedelta(seconds=30), description="how often to run it")
 
     @field_validator("run", mode="before")
@@ -110,7 +125,7 @@ class Command(LocalSignal[CommandConfig]):
 
     def __init__(self, key: SignalKey, config: CommandConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
-        self._program = Program(config.run, config.environment(), config.cwd)
+        self._program = programs.Program(config.run, config.environment(), config.cwd)
 
     def look_here(self, now: datetime) -> Reading:
         """Run it once; raise CollectError with its own words if it cannot tell."""

@@ -39,8 +39,12 @@ KEPT_FOR = 300.0
 class ConsumesConfig(SignalConfig):
     """Keys of `consumes`."""
 
-    stream: str = Field(min_length=1, description="the stream that is read")
-    group: str = Field(min_length=1, description="the consumer group that reads it")
+    stream: str = Field(
+        min_length=1, description="the stream that is read", examples=["quantum:stream:apply.plan"]
+    )
+    group: str = Field(
+        min_length=1, description="the consumer group that reads it", examples=["apply_layer_entry"]
+    )
     single: bool = Field(False, description="whether only one consumer may be at work at a time")
     ghost_after: Duration = Field(
         timedelta(seconds=GHOST_AFTER),

@@ -36,10 +36,12 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)]
 class FieldCheck(BaseModel):
     """What a field may hold: a numeric `range`, `one_of` some words, none of `deny`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    range: tuple[float, float] | None = Field(None, description="least and greatest number allowed")
-    one_of: Words | None = Field(None, description="the only words allowed")
-    deny: Words | None = Field(None, description="words that must not occur")
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
+    range: tuple[float, float] | None = Field(
+        None, description="least and greatest number allowed", examples=[[0, 1000000]]
+    )
+    one_of: Words | None = Field(None, description="the only words allowed", examples=[["BUY", "SELL"]])
+    deny: Words | None = Field(None, description="words that must not occur", examples=[["test", "replay"]])
 
     @field_validator("range")
     @classmethod

@@ -26,7 +26,7 @@ class DiscoveryConfig(SignalConfig):
 
 
 class Discovery(Signal[DiscoveryConfig]):
-    """Told by the scout."""
+    """Tells what discovery found, what vanished and what it leaves out; the scout says so."""
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
         "found": value("Streams, groups and heartbeats that fit, those included that the file declares"),
@@ -47,9 +47,14 @@ def reading(
     missing: Iterable[str],
     left_out: int,
     skipped: int,
+    elsewhere: int = 0,
     trouble: str | None,
 ) -> Reading:
-    """Return what was found until *now*; before all keys were gone over for once, nothing is certain."""
+    """
+    Return what was found until *now*; before all keys were gone over for once, nothing is certain.
+
+    Where all there is belongs *elsewhere*, to other shards, `found` does not apply.
+    """
     if trouble is not None:
         return Reading(key, now, trouble=trouble)
     names = list(missing)
@@ -61,4 +66,6 @@ def reading(
         "skipped": float(skipped) if certain else None,
         "age": Since(whole_at.timestamp()) if whole_at is not None else None,
     }
+    if elsewhere and not found:
+        del values["found"]
     return Reading(key, now, values, evidence={"missing": list(islice(names, SHOWN))} if names else {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -30,10 +31,12 @@ class Executions(RedisSignal[ExecutionsConfig]):
 
     MEASURES: ClassVar[Mapping[str, Measure]] = MEASURES
     Config = ExecutionsConfig
+    RECALLS = True
 
     def __init__(self, key: SignalKey, config: ExecutionsConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
         self._success = parse_tests(config.success)
+        self._test = json.dumps(config.success, sort_keys=True, default=str)  # as it is remembered
         self._ignore = parse_tests(config.ignore)
         far = max([keep, *(ceiling.window for ceiling in config.at_most)])
         self._results = StreamTail(config.stream, far, FILL_RESULTS, wanted=self._succeeded)
@@ -59,8 +62,9 @@ class Executions(RedisSignal[ExecutionsConfig]):
         self._offers = 0  # since the last success
 
     def memory(self) -> Mapping[str, Any]:
-        """Remember the cursor, the last success, and since when there was none."""
+        """Remember the cursor, the last success, by which test it was one, and since when there was none."""
         known = {
+            "success": self._test if self._results.cursor is not None else None,
             "cursor": self._results.cursor,
             "last_success": self._last_success,
             "succeeded_at": self._succeeded_at and self._succeeded_at.isoformat(),
@@ -70,7 +74,13 @@ class Executions(RedisSignal[ExecutionsConfig]):
         return {name: str(found) for name, found in known.items() if found is not None}
 
     def remember(self, memory: Mapping[str, Any]) -> None:
-        """Take up where an earlier process stopped; what lies in the window is read again for its history."""
+        """
+        Take up where an earlier process stopped; what lies in the window is read again for its history.
+
+        Of another test of success nothing is believed: the stream is searched as if for the first time.
+        """
+        if memory.get("success", self._test) != self._test:
+            return
         if "cursor" in memory:
             self._results.resume = EntryId.parse(memory["cursor"])
         if "last_success" in memory:

@@ -42,15 +42,25 @@ Keys = Annotated[
 class FlagConfig(SignalConfig):
     """Keys of `flag`."""
 
-    key: Keys = Field(description="the key that is the flag, or several that are one: set while any is")
+    key: Keys = Field(
+        description="the key that is the flag, or several that are one: set while any is",
+        examples=["quantum:global:kill_switch"],
+    )
     set_when: Annotated[tuple[Scalar, ...], BeforeValidator(one_or_many), Field(min_length=1)] | None = Field(
-        None, description="the value or values that mean set; if not told, all but 0, false, off, no"
+        None,
+        description="the value or values that mean set; if not told, all but 0, false, off, no",
+        examples=["on", [1, "true"]],
     )
     about: str | None = Field(
-        None, min_length=1, description="the key that says who set it and why, such as {key}:reason"
+        None,
+        min_length=1,
+        description="the key that says who set it and why, such as {key}:reason",
+        examples=["{key}:reason"],
     )
     at_most: Duration = Field(
-        FORGOTTEN, description="for how long it may be set; beyond that it counts as forgotten (1d)"
+        FORGOTTEN,
+        description="for how long it may be set; beyond that it counts as forgotten (1d)",
+        examples=["4h"],
     )
 
     def labels(self) -> Labels:
@@ -106,7 +116,8 @@ class Flag(RedisSignal[FlagConfig]):
 
     def remember(self, memory: Mapping[str, Any]) -> None:
         """Take back since when it has been set; while nobody looked it is taken to have stayed so."""
-        for key, (at, exact) in memory.get("set_since", {}).items():
+        before = {self.config.key[0]: (memory["since"], memory["exact"])} if "since" in memory else {}
+        for key, (at, exact) in memory.get("set_since", before).items():  # it once was one key, and said so
             self._since[key] = Since(datetime.fromisoformat(at), bool(exact))
 
     def look(self, now: datetime) -> Look:

@@ -19,7 +19,7 @@ from watchdog.signals.progress import Progress
 from watchdog.signals.replies import text
 from watchdog.synthetic import is_over, mark_key, read_mark
 from watchdog.timestamps import parse_timestamp
-from watchdog.units import plain
+from watchdog.units import plain, rfc3339
 
 STREAM_FIELDS = ("last_decision_ts", "ts", "timestamp")
 """Where a heartbeat kept as stream entries has its time, if not told; else the entry's ID counts."""
@@ -28,6 +28,12 @@ NO_EXPIRY = -1
 """What PTTL says of a key that never expires."""
 RENEWED = timedelta(seconds=1)
 """A TTL that is longer by this than it could be has been renewed."""
+KEPT_FOR = 60.0
+"""
+What the next process should know is renewed no more often while it beats, in seconds.
+
+For all of them in the same tick: so the state file is written once a minute on their account, not always.
+"""
 WORK = ("success_age", "overdue", "done", "failed")
 """Measures of a heartbeat that also tells what its service has done."""
 
@@ -35,18 +41,37 @@ WORK = ("success_age", "overdue", "done", "failed")
 class HeartbeatConfig(SignalConfig):
     """Keys of `heartbeat`."""
 
-    key: str | None = Field(None, min_length=1, description="the string key that holds the heartbeat")
-    hash: str | None = Field(None, min_length=1, description="a hash that holds it, in `field`")
-    field: str | None = Field(
-        None, min_length=1, description="the field of `hash`, `stream` or of a JSON value"
+    key: str | None = Field(
+        None,
+        min_length=1,
+        description="the string key that holds the heartbeat",
+        examples=["quantum:svc:rl_trainer:heartbeat"],
     )
-    stream: str | None = Field(None, min_length=1, description="a stream whose entries are the heartbeats")
+    hash: str | None = Field(
+        None, min_length=1, description="a hash that holds it, in `field`", examples=["quantum:heartbeats"]
+    )
+    field: str | None = Field(
+        None,
+        min_length=1,
+        description="the field of `hash`, `stream` or of a JSON value",
+        examples=["rl_trainer"],
+    )
+    stream: str | None = Field(
+        None,
+        min_length=1,
+        description="a stream whose entries are the heartbeats",
+        examples=["quantum:stream:heartbeats"],
+    )
     format: Literal["auto", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "iso", "text"] = Field(
         "auto", description="how the time is written; auto tells by looking"
     )
-    ttl: Duration | None = Field(None, description="the expiry the service gives the key, if it gives one")
+    ttl: Duration | None = Field(
+        None, description="the expiry the service gives the key, if it gives one", examples=["30s"]
+    )
     expect_success: Duration | None = Field(
-        None, description="the longest usual time between two successes, where the heartbeat tells of them"
+        None,
+        description="the longest usual time between two successes, where the heartbeat tells of them",
+        examples=["15m"],
     )
 
     @model_validator(mode="after")
@@ -103,19 +128,21 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
     def __init__(self, key: SignalKey, config: HeartbeatConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
         self.last_beat: datetime | None = None
+        self._kept: Mapping[str, Any] = {}
+        self._kept_in = 0  # which minute it was when it was kept
         self._before: tuple[datetime, Beat] | None = None
         self._same_since: datetime | None = None
         self._renewed = False
         self._progress = Progress(config.expect_success) if config.expect_success else None
 
     def memory(self) -> Mapping[str, Any]:
-        """Remember the last beat seen, so that a vanished key still has an age."""
-        return {"last_beat": self.last_beat.isoformat()} if self.last_beat else {}
+        """Remember a beat, so that a vanished key still has an age: the last, while it beats a late one."""
+        return self._kept
 
     def remember(self, memory: Mapping[str, Any]) -> None:
         """Take back the last beat seen."""
         if "last_beat" in memory:
-            self.last_beat = datetime.fromisoformat(memory["last_beat"])
+            self.last_beat, self._kept = datetime.fromisoformat(memory["last_beat"]), memory
 
     def look(self, now: datetime) -> Look:
         """Read the beat, its expiry and the mark beside it in one round trip."""
@@ -127,7 +154,8 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
                 values["synthetic"] = 0.0
             if self.last_beat is not None:
                 values["age"] = max(0.0, (now - self.last_beat).total_seconds())
-            last = self.last_beat.isoformat() if self.last_beat else "never seen"
+            self._keep()
+            last = rfc3339(self.last_beat) if self.last_beat else "never seen"
             return Reading(self.key, now, values, evidence={"last_beat": last})
         frozen = self._frozen(found, now)
         self._before = (now, found)
@@ -135,6 +163,9 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
         mark, marked = self._mark(found, now)
         if age is not None and not mark.get("synthetic"):
             self.last_beat = now - timedelta(seconds=max(0.0, age))
+            if (minute := int(now.timestamp() // KEPT_FOR)) != self._kept_in:
+                self._kept_in = minute
+                self._keep()
         values = {
             "present": 1.0,
             "age": None if age is None else max(0.0, age),
@@ -154,6 +185,11 @@ class Heartbeat(RedisSignal[HeartbeatConfig]):
         work = self._progress.told(_opened(found.text), now)
         told = {**values, **work.values}
         return Reading(self.key, now, told, work.counts, {**evidence, **work.evidence}, gaps=work.gaps)
+
+    def _keep(self) -> None:
+        """Have the last beat remembered as it is now."""
+        if self.last_beat is not None:
+            self._kept = {"last_beat": self.last_beat.isoformat()}
 
     def _mark(self, found: Beat, now: datetime) -> tuple[dict[str, Value], dict[str, object]]:
         """Return whether the beats are those of an emergency, and what to show of it."""

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from watchdog.errors import CollectError, ConditionError
 from watchdog.fields import Duration, one_or_many
-from watchdog.logs.batch import Reader
-from watchdog.logs.book import Book
-from watchdog.logs.errorlines import OTHER
-from watchdog.logs.exclusions import Exclusion, Exclusions
-from watchdog.logs.formats import FORMATS
-from watchdog.logs.globs import Globs
-from watchdog.logs.journal import JournalReader
-from watchdog.logs.ledger import Bucket
-from watchdog.logs.logset import Found, LogSet
-from watchdog.logs.patterns import compile_patterns
-from watchdog.logs.reader import LogReader
-from watchdog.logs.templates import Templates
+from watchdog.later import later
 from watchdog.model import (
     AtLeast,
     Counted,
@@ -39,6 +28,19 @@ from watchdog.model import (
 from watchdog.signals.base import LocalSignal, SignalConfig
 from watchdog.units import Unit
 
+if TYPE_CHECKING:
+    from watchdog.logs import book, errorlines, exclusions, formats, globs, journal, logset, reader, templates
+    from watchdog.logs import patterns as searching
+    from watchdog.logs.batch import Reader
+    from watchdog.logs.exclusions import Exclusion
+    from watchdog.logs.ledger import Bucket
+    from watchdog.logs.logset import Found
+else:  # to read a log takes much that to read what the file says of it does not
+    _HOMES = "book errorlines exclusions formats globs journal logset reader templates patterns"
+    book, errorlines, exclusions, formats, globs, journal, logset, reader, templates, searching = (
+        later(f"watchdog.logs.{home}") for home in _HOMES.split()
+    )
+
 SHOWN_NEW = 3
 SHOWN_TOP = 5
 SHOWN_WINDOW = timedelta(minutes=10)
@@ -49,7 +51,7 @@ _MOST_LATER = 500  # templates worked out in one look
 
 def _readable_patterns(patterns: dict[str, str]) -> dict[str, str]:
     try:
-        compile_patterns(patterns)
+        searching.compile_patterns(patterns)
     except ConditionError as exc:
         raise ValueError(str(exc)) from exc
     return patterns
@@ -62,22 +64,33 @@ def _readable_regex(text: str | None) -> str | None:
 
 
 def _known_format(name: str) -> str:
-    if name != "auto" and name not in FORMATS:
-        raise ValueError(f'"{name}" is not a log format (auto, or one of {", ".join(FORMATS)})')
+    if name != "auto" and name not in formats.FORMATS:
+        raise ValueError(f'"{name}" is not a log format (auto, or one of {", ".join(formats.FORMATS)})')
     return name
 
 
 class IgnoreConfig(BaseModel):
     """Keys of one item of `ignore`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
-    template: str | None = Field(None, min_length=1, description="as `watchdog logs` prints it, or one line")
-    regex: Annotated[str | None, AfterValidator(_readable_regex)] = Field(
-        None, description="what is found in the first lines of the errors"
+    template: str | None = Field(
+        None,
+        min_length=1,
+        description="as `watchdog logs` prints it, or one line",
+        examples=["order <n> was refused"],
     )
-    reason: str = Field(min_length=1, description="why these errors are none")
-    until: date | None = Field(None, description="the last day; after it they count again")
+    regex: Annotated[str | None, AfterValidator(_readable_regex)] = Field(
+        None,
+        description="what is found in the first lines of the errors",
+        examples=["notional must be no smaller"],
+    )
+    reason: str = Field(
+        min_length=1, description="why these errors are none", examples=["now and then an order is too small"]
+    )
+    until: date | None = Field(
+        None, description="the last day; after it they count again", examples=["2026-12-31"]
+    )
 
     @model_validator(mode="after")
     def _need_one(self) -> Self:
@@ -87,26 +100,43 @@ class IgnoreConfig(BaseModel):
 
     def exclusion(self) -> Exclusion:
         """Return what the reader asks."""
-        patterns = compile_patterns({"ignore": self.regex}) if self.regex else None
-        return Exclusion(self.reason, self.template, patterns, self.until)
+        patterns = searching.compile_patterns({"ignore": self.regex}) if self.regex else None
+        return exclusions.Exclusion(self.reason, self.template, patterns, self.until)
 
 
 class LogConfig(SignalConfig):
     """Keys of `log`."""
 
     path: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = Field(
-        (), description="the file, or a list; a glob takes in files that come later"
+        (),
+        description="the file, or a list; a glob takes in files that come later",
+        examples=["/var/log/quantum/execution.log", ["/var/log/quantum/*.log"]],
     )
-    journal: str | None = Field(None, min_length=1, description="or the unit whose journal it is")
+    journal: str | None = Field(
+        None,
+        min_length=1,
+        description="or the unit whose journal it is",
+        examples=["quantum-rl-trainer.service"],
+    )
     user: bool = Field(False, description="a unit of the user's own systemd, not of the machine's")
     format: Annotated[str, AfterValidator(_known_format)] = Field(
-        "auto", description="how lines are written; auto tells by looking"
+        "auto",
+        description="how lines are written; auto tells by looking",
+        examples=["auto", "json"],
     )
     patterns: Annotated[dict[str, str], AfterValidator(_readable_patterns)] = Field(
-        default_factory=dict, description="named regular expressions, counted as matches.<name>"
+        default_factory=dict,
+        description="named regular expressions, counted as matches.<name>",
+        examples=[{"filled": "ORDER FILLED"}],
     )
-    ignore: tuple[IgnoreConfig, ...] = Field((), description="errors that do not count, each with its reason")
-    expect_every: Duration | None = Field(None, description="the longest usual gap between two lines")
+    ignore: tuple[IgnoreConfig, ...] = Field(
+        (),
+        description="errors that do not count, each with its reason",
+        examples=[[{"regex": "notional must be no smaller", "reason": "now and then an order is too small"}]],
+    )
+    expect_every: Duration | None = Field(
+        None, description="the longest usual gap between two lines", examples=["15m"]
+    )
 
     @model_validator(mode="after")
     def _need_a_source(self) -> Self:
@@ -146,16 +176,17 @@ class Log(LocalSignal[LogConfig]):
         "matches.*": counter("Lines in which a pattern was found"),
     }
     Config = LogConfig
+    RECALLS = True
 
     def __init__(self, key: SignalKey, config: LogConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
-        self._exclusions = Exclusions([item.exclusion() for item in config.ignore])
-        self._patterns = compile_patterns(config.patterns)
-        self._logs = LogSet(
-            (lambda: [unit]) if (unit := config.journal) else Globs(config.path), self._open, keep
+        self._exclusions = exclusions.Exclusions([item.exclusion() for item in config.ignore])
+        self._patterns = searching.compile_patterns(config.patterns)
+        self._logs = logset.LogSet(
+            (lambda: [unit]) if (unit := config.journal) else globs.Globs(config.path), self._open, keep
         )
-        self._templates = Templates()
-        self._book = Book()
+        self._templates = templates.Templates()
+        self._book = book.Book()
         self._first_look: datetime | None = None
         self._last_line: datetime | None = None
         self._last_error: str | None = None
@@ -174,10 +205,10 @@ class Log(LocalSignal[LogConfig]):
         ignored = self._exclusions if self.config.ignore else None
         if self.config.journal:
             user = self.config.user
-            return JournalReader(
+            return journal.JournalReader(
                 name, user=user, patterns=self._patterns, format=format, ignored=ignored, memory=memory
             )
-        return LogReader(name, format, self._patterns, ignored=ignored, memory=memory)
+        return reader.LogReader(name, format, self._patterns, ignored=ignored, memory=memory)
 
     def look_here(self, now: datetime) -> Reading:
         """Read what is new in every file; raise CollectError if there is none to read."""
@@ -246,7 +277,7 @@ class Log(LocalSignal[LogConfig]):
         """Put the errors of *bucket* into the book, and return how many templates never came before."""
         new = 0
         for key, (count, sample) in bucket.tally.error_lines.items():
-            if key == OTHER:
+            if key == errorlines.OTHER:
                 continue
             template = self._templates.of_record(key, sample, format)
             if template is not None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from watchdog.entries import Entry
 from watchdog.model import NOTHING, AtLeast, Counted, Series, Value
 from watchdog.timestamps import parse_timestamp
+from watchdog.units import rfc3339
 
 COUNTERS = ("done", "failed")
 SUCCESS, IDLE, STARTED = "last_success", "idle", "started"
@@ -49,7 +50,7 @@ class Progress:
             age = AtLeast(_since(started, now))
         overdue = _since(max(known), now) / self._expected.total_seconds() if known else None
         counts, gaps = self._count(beat, now)
-        evidence = {"last_success": "none told" if succeeded is None else succeeded.isoformat()}
+        evidence = {"last_success": "none told" if succeeded is None else rfc3339(succeeded)}
         return Told({"success_age": age, "overdue": overdue}, counts, evidence, gaps)
 
     def _time(self, beat: Entry, name: str) -> datetime | None:

@@ -23,7 +23,7 @@ class ReceiverConfig(SignalConfig):
 
 
 class Receiver(Signal[ReceiverConfig]):
-    """Told by the outbox."""
+    """Tells whether a receiver takes its messages; the outbox says so."""
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
         "failing": seconds("Time since it last took a message, while it takes none", grows=True),

@@ -27,7 +27,11 @@ class RedisConfig(SignalConfig):
 
 
 class RedisServer(RedisSignal[RedisConfig]):
-    """Asks INFO, of every master where Redis is a cluster; the reader adds how long the answer took."""
+    """
+    Tells whether a server answers, how full it is, and whether it throws keys away.
+
+    Asks INFO, of every master where Redis is a cluster; the reader adds how long the answer took.
+    """
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
         "up": value("1 while Redis answers"),

@@ -21,18 +21,30 @@ Wanted = dict[str, Any]
 class InputConfig(BaseModel):
     """The stream that offers work, which of its entries are an offer, and whether each gets an answer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    stream: str = Field(min_length=1, description="the stream that offers work")
-    where: Wanted = Field(default_factory=dict, description="only entries with these fields are offers")
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
+    stream: str = Field(
+        min_length=1, description="the stream that offers work", examples=["quantum:stream:apply.plan"]
+    )
+    where: Wanted = Field(
+        default_factory=dict,
+        description="only entries with these fields are offers",
+        examples=[{"decision": "EXECUTE"}],
+    )
     all_answered: bool = Field(False, description="whether every offer leads to a result, whatever it says")
 
 
 class DecisionConfig(BaseModel):
     """The field that says what was decided, which decisions there are, and whether they vary."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    field: str = Field(min_length=1, description="the field that says what was decided")
-    of: Words | None = Field(None, description="decisions whose shares are told, as share.<decision>")
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
+    field: str = Field(
+        min_length=1, description="the field that says what was decided", examples=["decision"]
+    )
+    of: Words | None = Field(
+        None,
+        description="decisions whose shares are told, as share.<decision>",
+        examples=[["EXECUTE", "SKIP", "BLOCKED"]],
+    )
     varies: bool = Field(False, description="whether healthy work brings more than one decision an hour")
 
 
@@ -104,33 +116,63 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
 class ExecutionsConfig(SignalConfig):
     """Keys of `executions`."""
 
-    stream: str = Field(min_length=1, description="the stream that holds the results")
-    success: Wanted = Field(min_length=1, description="what every field of a success must be")
-    reason: str | None = Field(None, description="the field that says why it did not succeed")
+    stream: str = Field(
+        min_length=1,
+        description="the stream that holds the results",
+        examples=["quantum:stream:execution.result"],
+    )
+    success: Wanted = Field(
+        min_length=1,
+        description="what every field of a success must be",
+        examples=[{"status": "filled", "entry_price": "> 0"}, {"executed": True}],
+    )
+    reason: str | None = Field(
+        None, description="the field that says why it did not succeed", examples=["error"]
+    )
     input: Annotated[InputConfig, BeforeValidator(_input)] | None = Field(
-        None, description="the stream that offers the work: only it tells quiet from dead"
+        None,
+        description="the stream that offers the work: only it tells quiet from dead",
+        examples=[
+            "quantum:stream:apply.result",
+            {"stream": "quantum:stream:apply.plan", "where": {"decision": "EXECUTE"}},
+        ],
     )
     ignore: Wanted = Field(
         default_factory=dict,
         description="results that were never meant to succeed, such as {decision: SKIP}; {} if all were",
+        examples=[{"decision": "SKIP"}],
     )
     decision: Annotated[DecisionConfig, BeforeValidator(_decision)] | None = Field(
-        None, description="the field that says what was decided, or field, of and varies"
+        None,
+        description="the field that says what was decided, or field, of and varies",
+        examples=["decision", {"field": "decision", "of": ["EXECUTE", "SKIP"], "varies": True}],
     )
     never: Words | None = Field(
-        None, description="reasons and decisions that must never occur, such as unknown_*"
+        None,
+        description="reasons and decisions that must never occur, such as unknown_*",
+        examples=["unknown_*"],
     )
     fields: dict[str, FieldCheck] = Field(
-        default_factory=dict, description="what fields may hold: words of all results, numbers of successes"
+        default_factory=dict,
+        description="what fields may hold: words of all results, numbers of successes",
+        examples=[{"entry_price": {"range": [0, 1000000]}}],
     )
-    timestamp: str | None = Field(None, description="the field that says of when the work is")
+    timestamp: str | None = Field(
+        None, description="the field that says of when the work is", examples=["timestamp"]
+    )
     max_skew: Duration = Field(
         timedelta(minutes=10), description="by how much `timestamp` may be older than the ID (10m)"
     )
     expect_every: Duration | None = Field(
-        None, description="the longest usual time between two successes; learnt if not told"
+        None,
+        description="the longest usual time between two successes; learnt if not told",
+        examples=["30m"],
     )
-    at_most: Ceilings = Field((), description="how many successes there may be, such as 30/1h; or several")
+    at_most: Ceilings = Field(
+        (),
+        description="how many successes there may be, such as 30/1h; or several",
+        examples=["30/1h", ["2000/1h", "200/1m"]],
+    )
 
     def labels(self) -> Labels:
         """Return the result stream."""

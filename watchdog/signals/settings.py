@@ -7,29 +7,18 @@ the comment that somebody put behind a value as part of it.
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from watchdog.errors import CollectError
 from watchdog.fields import one_or_many
+from watchdog.later import later
 from watchdog.model import Labels, Measure, Reading, SignalKey, Value, seconds, value
-from watchdog.settings.banners import Banner, BannerReader
-from watchdog.settings.files import (
-    EnvFile,
-    Shelf,
-    described,
-    handed,
-    known_keys,
-    merged,
-    unreadable_for,
-    warnings_of,
-)
+from watchdog.settings.banners import Banner
 from watchdog.settings.requirements import (
     Expectations,
     Found,
@@ -40,10 +29,22 @@ from watchdog.settings.requirements import (
     of_others,
     violated,
 )
-from watchdog.settings.uptake import Uptake
 from watchdog.signals.base import LocalSignal, SignalConfig
-from watchdog.systemctl.environment import UnitEnvironment, ask
 from watchdog.units import rfc3339
+
+if TYPE_CHECKING:
+    import hashlib
+    import secrets
+
+    from watchdog.settings import banners, uptake
+    from watchdog.settings import files as disk
+    from watchdog.settings.files import EnvFile
+    from watchdog.systemctl import environment
+    from watchdog.systemctl.environment import UnitEnvironment
+else:
+    hashlib, secrets = later("hashlib"), later("secrets")
+    banners, disk, uptake = (later(f"watchdog.settings.{name}") for name in ("banners", "files", "uptake"))
+    environment = later("watchdog.systemctl.environment")
 
 ASK_SYSTEMD_EVERY = timedelta(seconds=30)
 MOST_TOLD = 20
@@ -58,17 +59,30 @@ class SettingsConfig(Expectations, SignalConfig):
     """Keys of `settings`."""
 
     file: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(one_or_many)] = Field(
-        description="the env file, or several in order: the last that sets a key counts"
+        description="the env file, or several in order: the last that sets a key counts",
+        examples=["/etc/quantum/execution.env"],
     )
     unit: str | None = Field(
-        None, pattern=r"^[\w:.@\\-]+$", description="the service that gets them, as systemctl names it"
+        None,
+        pattern=r"^[\w:.@\\-]+$",
+        description="the service that gets them, as systemctl names it",
+        examples=["quantum-execution.service"],
     )
     user: bool = Field(False, description="ask the user's own systemd for the unit, not the machine's")
-    read_by: str | None = Field(None, min_length=1, description="the user who must be able to read the file")
-    effective: Annotated[tuple[Banner, ...], BeforeValidator(_one_banner)] = Field(
-        (), description="where the process says what it uses: `{log: PATH, pattern: REGEX}`"
+    read_by: str | None = Field(
+        None, min_length=1, description="the user who must be able to read the file", examples=["quantum"]
     )
-    baseline: str | None = Field(None, min_length=1, description="an accepted env file to compare with")
+    effective: Annotated[tuple[Banner, ...], BeforeValidator(_one_banner)] = Field(
+        (),
+        description="where the process says what it uses: `{log: PATH, pattern: REGEX}`",
+        examples=[{"log": "/var/log/quantum/execution.log", "pattern": r"mode=(?P<APPLY_MODE>\w+)"}],
+    )
+    baseline: str | None = Field(
+        None,
+        min_length=1,
+        description="an accepted env file to compare with",
+        examples=["/etc/watchdog/execution.env.accepted"],
+    )
 
     @model_validator(mode="after")
     def _names_a_file(self) -> SettingsConfig:
@@ -123,9 +137,9 @@ class Settings(LocalSignal[SettingsConfig]):
 
     def __init__(self, key: SignalKey, config: SettingsConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)
-        self._shelf = Shelf()
-        self._banners = [BannerReader(banner) for banner in config.effective]
-        self._uptake = Uptake(secrets.token_hex(8))
+        self._shelf = disk.Shelf()
+        self._banners = [banners.BannerReader(banner) for banner in config.effective]
+        self._uptake = uptake.Uptake(secrets.token_hex(8))
         self._unit: UnitEnvironment | None = None
         self._trouble = ""
         self._asked: tuple[datetime, tuple[object, ...]] | None = None
@@ -149,12 +163,14 @@ class Settings(LocalSignal[SettingsConfig]):
         report = _Report()
         unit = self._ask(now, files, report)
         violations: list[str] = []
-        warnings = [warning for file in files for warning in warnings_of(file)]
-        own = merged(files)
+        warnings = [warning for file in files for warning in disk.warnings_of(file)]
+        own = disk.merged(files)
         effective = own if unit is None else self._effective(unit, files, own, warnings)
         violations += self._judge(effective, now)
         violations += [
-            s for s in (unreadable_for(user, f) for user in self._readers(unit, files) for f in files) if s
+            s
+            for s in (disk.unreadable_for(user, f) for user in self._readers(unit, files) for f in files)
+            if s
         ]
         violations += self._listen(effective, report)
         report.tell("violations", violations)
@@ -166,7 +182,7 @@ class Settings(LocalSignal[SettingsConfig]):
             self._age_of_the_change(unit, files, own, now, report)
         report.values["age"] = max(0.0, now.timestamp() - written)
         if report.evidence:
-            report.evidence["files"] = [described(file) for file in files]
+            report.evidence["files"] = [disk.described(file) for file in files]
         values = {name: report.values[name] for name in self.config.offered() if name in report.values}
         return Reading(self.key, now, values, evidence=report.evidence)
 
@@ -176,8 +192,10 @@ class Settings(LocalSignal[SettingsConfig]):
         config = self.config
         named: frozenset[str] = frozenset()
         if isinstance(config.known, Template):
-            named = known_keys(self._shelf.read(config.known.file))
-        others = {path: merged(self._shelf.read_all([path])) for rule in config.agree for path in rule.files}
+            named = disk.known_keys(self._shelf.read(config.known.file))
+        others = {
+            path: disk.merged(self._shelf.read_all([path])) for rule in config.agree for path in rule.files
+        }
         known = config.keys_known(named) if config.known is not None else None
         for violation in violated(config, found, of_others(config, others), known, now.date()):
             yield violation.sentence
@@ -190,7 +208,7 @@ class Settings(LocalSignal[SettingsConfig]):
             return
         stamps = tuple(file.stamp for file in (*accepted, *files))
         if self._compared is None or self._compared[0] != stamps:
-            was = {key: told.value for key, told in merged(accepted).items()}
+            was = {key: told.value for key, told in disk.merged(accepted).items()}
             self._compared = stamps, list(differences(was, own))
         report.tell("changed", self._compared[1])
 
@@ -204,7 +222,7 @@ class Settings(LocalSignal[SettingsConfig]):
         if self._asked is None or now - self._asked[0] >= ASK_SYSTEMD_EVERY or stamps != self._asked[1]:
             self._asked, self._trouble = (now, stamps), ""
             try:
-                self._unit = ask(self.config.unit, user=self.config.user)
+                self._unit = environment.ask(self.config.unit, user=self.config.user)
             except CollectError as exc:
                 self._unit, self._trouble = None, str(exc)
         if self._trouble:
@@ -223,7 +241,7 @@ class Settings(LocalSignal[SettingsConfig]):
                 f"{unit.name} does not read {path} (its EnvironmentFile: {names})" for path in missing
             ]
             return own
-        return handed(unit, self._shelf)
+        return disk.handed(unit, self._shelf)
 
     def _readers(self, unit: UnitEnvironment | None, files: list[EnvFile]) -> set[str]:
         """

@@ -46,13 +46,21 @@ Came = int | tuple[Sequence[EntryId], EntryId | None]
 class StreamConfig(SignalConfig):
     """Keys of `stream`."""
 
-    key: str = Field(min_length=1, description="the stream's key")
+    key: str = Field(min_length=1, description="the stream's key", examples=["quantum:stream:apply.result"])
     expect_every: Duration | None = Field(
-        None, description="the longest usual gap between two entries; learnt if not told"
+        None,
+        description="the longest usual gap between two entries; learnt if not told",
+        examples=["2m"],
     )
     expect_groups: bool = Field(False, description="whether somebody must read it through a consumer group")
-    timestamp: str | None = Field(None, description="the field that says when the entry's event happened")
-    fields: dict[str, FieldCheck] = Field(default_factory=dict, description="what fields may hold")
+    timestamp: str | None = Field(
+        None, description="the field that says when the entry's event happened", examples=["timestamp"]
+    )
+    fields: dict[str, FieldCheck] = Field(
+        default_factory=dict,
+        description="what fields may hold",
+        examples=[{"price": {"range": [0, 1000000]}, "source": {"deny": ["test", "replay"]}}],
+    )
 
     def labels(self) -> Labels:
         """Return the stream's key as `stream`, the name it has beside groups and executions."""
@@ -94,6 +102,7 @@ class Stream(RestingSignal[StreamConfig]):
         "constant_share.*": constant_share("*"),
     }
     Config = StreamConfig
+    RECALLS = True
 
     def __init__(self, key: SignalKey, config: StreamConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)

@@ -43,22 +43,34 @@ class TraceConfig(SignalConfig):
     """Keys of `trace`."""
 
     stages: dict[Annotated[str, Field(pattern=_STAGE)], Annotated[str, Field(min_length=1)]] = Field(
-        min_length=2, description="the stages in their order, each a name and its stream"
+        min_length=2,
+        description="the stages in their order, each a name and its stream",
+        examples=[{"plan": "quantum:stream:apply.plan", "execution": "quantum:stream:execution.result"}],
     )
     field: str = Field(
-        TRACEPARENT, min_length=1, description="the field that says which trace an entry belongs to"
+        TRACEPARENT,
+        min_length=1,
+        description="the field that says which trace an entry belongs to",
+        examples=["traceparent", "order_id"],
     )
     complete: Wanted = Field(
         default_factory=dict,
         description="which entries of the last stage are an end, such as {status: filled}",
+        examples=[{"status": "filled"}],
     )
     where: Wanted = Field(
-        default_factory=dict, description="a trace is owed an end once it has such an entry; {}: every one"
+        default_factory=dict,
+        description="a trace is owed an end once it has such an entry; {}: every one",
+        examples=[{"decision": ["EXECUTE", "RECONCILE_CLOSE"]}],
     )
     unless: Wanted = Field(
-        default_factory=dict, description="but not if it has such a one, such as {executed: false}"
+        default_factory=dict,
+        description="but not if it has such a one, such as {executed: false}",
+        examples=[{"executed": False}],
     )
-    at_most: Duration | None = Field(None, description="how long it may take to come to the last stage")
+    at_most: Duration | None = Field(
+        None, description="how long it may take to come to the last stage", examples=["30s"]
+    )
     window: Duration = Field(timedelta(minutes=10), description="of how long a time the figures are (10m)")
     forget: Duration = Field(
         timedelta(hours=1), description="after so long a trace without an end is given up as lost (1h)"
@@ -86,7 +98,7 @@ class TraceConfig(SignalConfig):
 
 
 class Trace(RedisSignal[TraceConfig]):
-    """Joins the entries of all stages by their trace."""
+    """Follows each order through all stages, by the trace that its entries carry."""
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
         "end_to_end": seconds("Time from the first stage to the end: 95 % take no longer"),
@@ -106,6 +118,7 @@ class Trace(RedisSignal[TraceConfig]):
         "untraced": counter("Entries of any stage that belong to no trace"),
     }
     Config = TraceConfig
+    RECALLS = True
 
     def __init__(self, key: SignalKey, config: TraceConfig, keep: timedelta) -> None:
         super().__init__(key, config, keep)

@@ -12,12 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from watchdog.errors import CollectError
 from watchdog.fields import Duration, one_or_many
+from watchdog.later import later
 from watchdog.model import (
     Counted,
     Labels,
@@ -32,10 +33,6 @@ from watchdog.model import (
     word,
 )
 from watchdog.signals.base import GatheredSignal, SignalConfig
-from watchdog.systemctl import culprit, deployed, states, timers
-from watchdog.systemctl.deployed import Deployment
-from watchdog.systemctl.runs import Row, restarts_between, row_after, with_start
-from watchdog.systemctl.show import ManagerAwayError, Properties, parse_time, show_each
 from watchdog.systemctl.states import (
     ACTIVE,
     ENABLED,
@@ -50,7 +47,15 @@ from watchdog.systemctl.states import (
 )
 from watchdog.units import EPOCH, plain, rfc3339
 
-PROPERTIES = ",".join((states.PROPERTIES, timers.PROPERTIES, deployed.PROPERTIES, culprit.PROPERTIES))
+if TYPE_CHECKING:
+    from watchdog.systemctl import culprit, deployed, runs, show, states, timers
+    from watchdog.systemctl.show import Properties
+else:  # to look takes much that to read what the file says does not
+    culprit, deployed, runs, show, states, timers = (
+        later(f"watchdog.systemctl.{name}")
+        for name in ("culprit", "deployed", "runs", "show", "states", "timers")
+    )
+
 LOOKING_SECONDS = 2.0
 """So long one look may search for what is wrong with units; what is left over has its turn at the next."""
 
@@ -71,13 +76,21 @@ LONGEST_NAME = 247
 class UnitConfig(SignalConfig):
     """Keys of `unit`."""
 
-    name: str = Field(pattern=r"^[\w:.@\\-]+$", description="the service or timer, as systemctl names it")
+    name: str = Field(
+        pattern=r"^[\w:.@\\-]+$",
+        description="the service or timer, as systemctl names it",
+        examples=["quantum-rl-trainer.service", "backup.timer"],
+    )
     user: bool = Field(False, description="ask the user's own systemd, not the machine's")
     expect_every: Duration | None = Field(
-        None, description="for a timer: how often it is to trigger; without it its own schedule tells"
+        None,
+        description="for a timer: how often it is to trigger; without it its own schedule tells",
+        examples=["1d"],
     )
     code: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = Field(
-        (), description="for a service: more files its process is made from, a path or glob or a list"
+        (),
+        description="for a service: more files its process is made from, a path or glob or a list",
+        examples=["/opt/quantum/*.py"],
     )
 
     @model_validator(mode="after")
@@ -137,9 +150,9 @@ class Unit(GatheredSignal[UnitConfig]):
         super().__init__(key, config, keep)
         self._first_look: datetime | None = None
         self._before: Properties | None = None
-        self._row = Row()
+        self._row = runs.Row()
         self._period: timedelta | None = None
-        self._deployment = Deployment()
+        self._deployment = deployed.Deployment()
         self._found = Found()
 
     @property
@@ -156,8 +169,8 @@ class Unit(GatheredSignal[UnitConfig]):
         """
         lead = signals[0]
         try:
-            told = show_each([each.config.name for each in signals], PROPERTIES, user=lead.config.user)
-        except ManagerAwayError as exc:
+            told = show.show_each([each.config.name for each in signals], properties(), user=lead.config.user)
+        except show.ManagerAwayError as exc:
             why = str(exc)
             away = [Reading(each.key, now, trouble=why, down=lead.asked_of) for each in signals[1:]]
             return [Reading(lead.key, now, trouble=why), *away]
@@ -200,9 +213,9 @@ class Unit(GatheredSignal[UnitConfig]):
     def _restarts(self, told: Properties, now: datetime) -> Counted:
         self._first_look = self._first_look or now
         before = self._before or told
-        gained = restarts_between(before, told)
-        self._row = row_after(self._row, before, told).now(told, now)
-        self._before = with_start(told, self._before)
+        gained = runs.restarts_between(before, told)
+        self._row = runs.row_after(self._row, before, told).now(told, now)
+        self._before = runs.with_start(told, self._before)
         return Counted(self._first_look, ((now, float(gained)),) if gained else ())
 
     def _look_into(self, told: Properties, values: Mapping[str, Value], now: datetime, stop: float) -> None:
@@ -216,7 +229,9 @@ class Unit(GatheredSignal[UnitConfig]):
         if fresh or time.monotonic() > stop:
             return
         why = culprit.culprit(told) if failing else None
-        since = parse_time(told.get("ExecMainStartTimestamp", "")) if failing else None  # else of runs before
+        since = (
+            show.parse_time(told.get("ExecMainStartTimestamp", "")) if failing else None
+        )  # else of runs before
         words = culprit.last_words(self.config.name, since, user=self.config.user)
         self._found = Found(of, now, ({"culprit": why} if why else {}) | words)
 
@@ -228,6 +243,11 @@ class Found:
     of: tuple[object, ...] = ()
     at: datetime = EPOCH
     evidence: Mapping[str, object] = field(default_factory=dict)
+
+
+def properties() -> str:
+    """Return what to ask systemd for."""
+    return ",".join((states.PROPERTIES, timers.PROPERTIES, deployed.PROPERTIES, culprit.PROPERTIES))
 
 
 def fails(values: Mapping[str, Value]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -23,12 +23,13 @@ class WatchdogConfig(SignalConfig):
 
 
 class Watchdog(Signal[WatchdogConfig]):
-    """Told by the sidecar."""
+    """Tells what ails the watchdog itself; the sidecar says so."""
 
     MEASURES: ClassVar[Mapping[str, Measure]] = {
         "unsaved": seconds("Time for which the state file could not be written", grows=True),
         "set_aside": seconds("Time since the state file was unreadable and was set aside", grows=True),
         "self_test": value("1 while a self-test is on its way"),
+        "config_rejected": value("1 while the rules file is another one than in force, and cannot be used"),
     }
     Config = WatchdogConfig
 
@@ -41,10 +42,18 @@ def reading(
     set_aside_at: datetime | None,
     set_aside: str | None,
     self_test: bool,
+    problems: Sequence[str] = (),
 ) -> Reading:
     """Return what the sidecar knows of itself at *now*."""
     unsaved = 0.0 if unsaved_since is None else max(0.0, (now - unsaved_since).total_seconds())
-    values: dict[str, Value] = {"unsaved": unsaved, "self_test": float(self_test)}
+    values: dict[str, Value] = {
+        "unsaved": unsaved,
+        "self_test": float(self_test),
+        "config_rejected": float(bool(problems)),
+    }
     if set_aside_at is not None:
         values["set_aside"] = max(0.0, (now - set_aside_at).total_seconds())
-    return Reading(key, now, values, evidence={"set_aside": set_aside} if set_aside else {})
+    evidence: dict[str, object] = {"set_aside": set_aside} if set_aside else {}
+    if problems:
+        evidence["problems"] = list(problems)
+    return Reading(key, now, values, evidence=evidence)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal as signals
+from typing import TYPE_CHECKING
 
-from watchdog.systemctl.show import Properties
+if TYPE_CHECKING:
+    from watchdog.systemctl.show import Properties
 
 PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,Result,Type,RemainAfterExit,Restart,RestartUSec,ExecMainStatus,"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -9,10 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 from typing_extensions import TypedDict
 
 from watchdog.later import later
+from watchdog.loading import Loading
 from watchdog.report import AlertBody, SignalBody, Snapshot, Status, alert_json, signal_json
 from watchdog.sidecar import Sidecar
 from watchdog.threads import in_thread
@@ -25,17 +26,24 @@ from watchdog.web.pages.index import overview_routes
 from watchdog.web.pages.live import Live
 from watchdog.web.pages.runbook import runbook_routes
 from watchdog.web.pages.service import service_routes
+from watchdog.web.views import loading_json
 
 exposition, written = later("watchdog.web.exposition"), later("watchdog.web.metrics")
 """Loaded at the first scrape: 2 MB, with prometheus_client."""
+Reload = Callable[[], Awaitable[Loading]]
+"""Reads the rules file anew, and says how it was taken."""
 ROUTER_SAYS = {
     404: "there is nothing at this address (/api/v1/openapi.json has all there are)",
     405: "this method does nothing here (the Allow header has those that do)",
 }
 
 
-def build_app(sidecar: Sidecar, access: Access | None = None) -> ASGIApp:
-    """Return the application that shows *sidecar* to whom *access* allows (default: as its file says)."""
+def build_app(sidecar: Sidecar, access: Access | None = None, reload: Reload | None = None) -> Guard:
+    """
+    Return the application that shows *sidecar* to whom *access* allows (default: as its file says).
+
+    Where *reload* is given the rules file can be read anew by asking for it.
+    """
     live = Live(sidecar)
     pages = Starlette(
         routes=[
@@ -46,12 +54,21 @@ def build_app(sidecar: Sidecar, access: Access | None = None) -> ASGIApp:
             *asset_routes(),
             *_routes(sidecar),
             *api_routes(sidecar),
+            *([] if reload is None else [Route("/-/reload", _reloading(reload), methods=["POST"])]),
         ],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
     )
     pages.router.redirect_slashes = False  # an address is right or wrong
     config = sidecar.config
     return Guard(pages, access or access_to(config, config.listen[0], config.tokens))
+
+
+def _reloading(reload: Reload) -> Callable[[Request], Awaitable[Response]]:
+    async def reloaded(_: Request) -> Response:
+        loading = await reload()
+        return answer(loading_json(loading), 200 if loading.well else 422)
+
+    return reloaded
 
 
 def _refuse(_: Request, exc: Exception) -> Response:
@@ -73,7 +90,7 @@ def _routes(sidecar: Sidecar) -> list[Route]:
         return PlainTextResponse("the process answers\n")
 
     async def ready(_: Request) -> Response:
-        why = sidecar.why_not_ready(sidecar.clock())
+        why = sidecar.fitness.why_not_ready(sidecar.clock())
         return (
             PlainTextResponse("ready\n")
             if why is None
@@ -95,10 +112,13 @@ def _routes(sidecar: Sidecar) -> list[Route]:
 
     async def health(request: Request) -> Response:
         service = request.path_params["service"]
-        if service not in sidecar.config.services:
+        config = sidecar.config
+        if config.shard is not None and (number := config.elsewhere.get(service)) is not None:
+            raise HTTPException(404, f"this service is watched by shard {number} of {config.shard.of}")
+        if service not in config.services:
             raise HTTPException(404, "there is no such service")
         latest = sidecar.latest
-        if latest is None or not sidecar.fresh(sidecar.clock()):
+        if latest is None or not sidecar.fitness.fresh(sidecar.clock()):
             return answer({"service": service, "status": "unknown", "why": "no recent look"}, 503)
         code = 200 if works(service, latest) else 503
         if not request.state.visitor.trusted:

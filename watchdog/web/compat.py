@@ -3,7 +3,8 @@
 
 The figures are those of the last look; nothing is asked for here. What Redis does not tell (a NULL
 lag, the first entry of an empty stream) is an absent series, where the exporter shows 0. Only here are
-names of consumers labels: where they hold process IDs, every restart makes new series (docs/metrics.md).
+names of consumers labels: where they hold process IDs, every restart makes new series
+(docs/reference/metrics.md).
 """
 
 from __future__ import annotations

@@ -139,8 +139,8 @@ class Guard:
     """Lets through to *app* only what *access* allows, and puts the headers of caution on every answer."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
+        self.access = access
         self._app = app
-        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, with the visitor in `request.state`."""
@@ -158,7 +158,7 @@ class Guard:
         client = scope.get("client")
         asked = Asked(scope["method"], scope["path"], Headers(scope=scope), client[0] if client else "")
         try:
-            visitor = admit(asked, self._access)
+            visitor = admit(asked, self.access)
         except HTTPException as exc:
             await refused(exc)(scope, receive, careful)
             return

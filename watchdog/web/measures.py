@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import cache
 from math import nan
 from typing import NamedTuple
 
@@ -29,15 +30,15 @@ from watchdog.web.exposition import (
 
 IN_WINDOW = f"[{write_duration(DEFAULT_WINDOW)}]"
 """How the name of a ratio over the default window ends."""
-SHARING = frozenset(
-    kind
-    for kind, signal in SIGNALS.items()
-    if any(measure.kind in (Kind.RATIO, Kind.SHARE) for measure in signal.MEASURES.values())
-)
-"""The signals that have ratios over the default window."""
 TYPES = {Kind.COUNTER: "counter"}
 """What Prometheus calls measures of a kind, where it is not a gauge."""
 AWAY = "1 while the whole source is away from which the signal is read"
+
+
+@cache
+def is_sharing(kind: str) -> bool:
+    """Say whether signals of *kind* have ratios over the default window."""
+    return any(measure.kind in (Kind.RATIO, Kind.SHARE) for measure in SIGNALS[kind].MEASURES.values())
 
 
 def signal_pieces(snapshot: Snapshot) -> Iterator[str]:
@@ -77,7 +78,7 @@ class _Gathered:
         values = dict(reading.values.items())  # once: they may be worked out when they are asked for
         if reading.trouble is None:
             self._gauges.put(kind, who, values)
-            if kind in SHARING:
+            if is_sharing(kind):
                 shares = {
                     n.removesuffix(IN_WINDOW): v for n, v in report.figures.items() if n.endswith(IN_WINDOW)
                 }

@@ -10,11 +10,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 
 from watchdog import __version__
 from watchdog.alerts import State
+from watchdog.duties import SELF_TESTED
 from watchdog.notifications import Reason
 from watchdog.pair import Role
 from watchdog.redisurl import parse_redis_url
 from watchdog.report import Snapshot, Status
-from watchdog.sidecar import SELF_TESTED, Sidecar
+from watchdog.shards import LABEL
+from watchdog.sidecar import Sidecar
 from watchdog.web.compat import REDIS_EXPORTER, exporter_pieces
 from watchdog.web.exposition import LINES, escape, head, in_pieces, labels, lines_of, number
 from watchdog.web.measures import signal_pieces
@@ -33,7 +35,7 @@ def pieces(sidecar: Sidecar) -> Iterator[str]:
     if latest is not None:
         yield from signal_pieces(latest)
         yield from alert_pieces(latest)
-        yield from status_pieces(latest, fresh=sidecar.fresh(now))
+        yield from status_pieces(latest, fresh=sidecar.fitness.fresh(now))
         for name in sorted(sidecar.config.compat):
             yield from IN_OTHER_WORDS[name](sidecar)
 
@@ -94,8 +96,16 @@ def own_metrics(sidecar: Sidecar, now: datetime) -> Iterator[Metric]:
     pulse = sidecar.pulse
     yield InfoMetricFamily("watchdog_build", "Which version runs", value={"version": __version__})
     yield _gauge(
-        "watchdog_ready", "1 while the last tick is young and the outbox moves", float(sidecar.ready(now))
+        "watchdog_ready",
+        "1 while the last tick is young and the outbox moves",
+        float(sidecar.fitness.ready(now)),
     )
+    if (shard := sidecar.config.shard) is not None:
+        shards = GaugeMetricFamily(
+            "watchdog_shards", "How many shards share the work, by which one this is", labels=[LABEL]
+        )
+        shards.add_metric([str(shard.number)], float(shard.of))
+        yield shards
     last = pulse.last_tick.timestamp() if pulse.last_tick else 0.0
     yield _gauge("watchdog_last_tick_timestamp_seconds", "When the last tick was, 0 before the first", last)
     yield _gauge(
@@ -110,6 +120,17 @@ def own_metrics(sidecar: Sidecar, now: datetime) -> Iterator[Metric]:
     yield _counter("watchdog_tick_seconds", "Time spent in ticks", pulse.spent_seconds)
     yield _counter(
         "watchdog_state_failures", "Times the state file could not be written", pulse.state_failures
+    )
+    loading = sidecar.loading
+    yield _gauge(
+        "watchdog_config_last_reload_successful",
+        "1 if the rules file was taken when it was last read",
+        float(loading.well),
+    )
+    yield _gauge(
+        "watchdog_config_last_reload_success_timestamp_seconds",
+        "When the rules file that is in force was read",
+        loading.loaded_at.timestamp(),
     )
     failures = CounterMetricFamily(
         "watchdog_collect_failures", "Looks that brought no answer", labels=["signal", "reason"]
@@ -142,7 +163,7 @@ def watched_metrics(sidecar: Sidecar) -> Iterator[Metric]:
         for role in Role:
             roles.add_metric([str(role)], float(role is sidecar.pair.role))
         yield roles
-    tested = sidecar.done.get(SELF_TESTED)
+    tested = sidecar.duties.done.get(SELF_TESTED)
     yield _gauge(
         "watchdog_self_test_last_success_timestamp_seconds",
         "When a self-test last reached every receiver, 0 if none has",

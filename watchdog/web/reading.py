@@ -15,12 +15,14 @@ from watchdog.web.bodies import AlertsQuery, DeliveriesQuery, TimelineQuery, Tre
 from watchdog.web.calls import Call, Operation, Plain
 from watchdog.web.past import TimelineBody, TrendsBody, timeline, trends
 from watchdog.web.views import (
+    ConfigurationBody,
     DeliveryBody,
     ReceiverBody,
     ShownAlert,
     SilenceBody,
     alert_view,
     delivery_json,
+    loading_json,
     receivers_json,
     silence_json,
 )
@@ -58,11 +60,16 @@ class StatusBody(SnapshotBody):
     """All that is known; unless it is *fresh*, all that was: the watchdog has not looked lately."""
 
     fresh: bool
+    configuration: ConfigurationBody
 
 
 def status(call: Plain) -> StatusBody:
     """Return all that is known."""
-    return {**snapshot_json(call.latest), "fresh": call.sidecar.fresh(call.now)}
+    return {
+        **snapshot_json(call.latest),
+        "fresh": call.sidecar.fitness.fresh(call.now),
+        "configuration": loading_json(call.sidecar.loading),
+    }
 
 
 def alerts(call: Call[AlertsQuery, None]) -> AlertsBody:

@@ -10,6 +10,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
+from watchdog.loading import Loading
 from watchdog.muting import Silence
 from watchdog.notifications import Notice
 from watchdog.notifiers import NOTIFIERS
@@ -105,6 +106,33 @@ def alert_view(sidecar: Sidecar, now: datetime) -> AlertView:
         if notice.reason
     )
     return AlertView(sidecar, now, active, on_their_way)
+
+
+# ---- the rules file --------------------------------------------------------------------------
+
+
+class ConfigurationBody(TypedDict):
+    """
+    How the rules file was taken when it was last read.
+
+    What is in force was read at *loaded_at*. With *problems* the file as it is now cannot be used, since
+    *refused_at*; *at_restart* says what of the file in force takes effect at the next start only.
+    """
+
+    loaded_at: str
+    refused_at: str | None
+    problems: list[str]
+    at_restart: list[str]
+
+
+def loading_json(loading: Loading) -> ConfigurationBody:
+    """Return how the rules file was taken."""
+    return {
+        "loaded_at": stamp(loading.loaded_at),
+        "refused_at": stamp_if(loading.refused_at),
+        "problems": list(loading.problems),
+        "at_restart": list(loading.at_restart),
+    }
 
 
 # ---- silences ----------------------------------------------------------------------------------
@@ -249,7 +277,7 @@ def _receiver(sidecar: Sidecar, name: str) -> ReceiverBody:
 
 def kind_of(notifier: object) -> str:
     """Return under which name *notifier* stands in rules.yaml."""
-    return next(name for name, kind in NOTIFIERS.items() if isinstance(notifier, kind))
+    return NOTIFIERS.name_of(type(notifier))
 
 
 def counted(silences: Iterable[Silence], now: datetime) -> dict[Standing, int]:

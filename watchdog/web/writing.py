@@ -14,7 +14,6 @@ from watchdog.alerts import Alert
 from watchdog.muting import Ack, Silence
 from watchdog.routing import routes_of
 from watchdog.rules import alert_labels
-from watchdog.sidecar import OWN
 from watchdog.units import parse_duration, rfc3339
 from watchdog.web.bodies import AckIn, Query, SilenceIn
 from watchdog.web.calls import Call, Operation, Plain
@@ -123,12 +122,12 @@ class SelfTestBody(TypedDict):
 
 def self_test(call: Plain) -> SelfTestBody:
     """Have the alert SelfTest fire from the next tick on."""
-    sidecar = call.sidecar
-    found = (guard for guard in sidecar.config.binding.guards.get(OWN, ()) if guard.rule.alert == TEST_RULE)
+    sidecar, own = call.sidecar, call.sidecar.config.own("watchdog")
+    found = (guard for guard in sidecar.config.binding.guards.get(own, ()) if guard.rule.alert == TEST_RULE)
     guard = next(found, None)
     if guard is None:
         raise HTTPException(409, f"there is no rule {TEST_RULE} (builtin_rules is off in rules.yaml)")
-    labels = alert_labels(guard.rule, OWN)
+    labels = alert_labels(guard.rule, own)
     under_way = sidecar.alerts.get(labels)
     if under_way is not None and under_way.firing:
         raise HTTPException(409, "a self-test is under way (wait for its end)")

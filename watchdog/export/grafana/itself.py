@@ -30,6 +30,7 @@ WHAT = ("key", "stream", "group", "path", "unit", "url", "command", "receiver")
 def itself(watched: Watched) -> dict[str, Any]:
     """Return the dashboard `watchdog.json`."""
     lines: list[Line] = [_now(watched), [_unseen()], _ticks(), Row("Telling"), _telling()]
+    lines += [_asked_not_to(), Row("Its file, and those beside it"), _beside(), _what_runs()]
     rest = [measure_panel(watched, *name) for name in unseen(watched, KINDS, panels_of(lines))]
     lines += in_threes(rest)
     return dashboard(
@@ -126,6 +127,11 @@ def _ticks() -> list[Panel]:
             "How long a look at everything takes, and how often one is due.",
             [
                 Query("max(watchdog_tick_duration_seconds)", "took"),
+                Query(
+                    "max(rate(watchdog_tick_seconds_total[5m]) / (rate(watchdog_ticks_total[5m]) > 0))",
+                    "on average, in 5m",
+                ),
+                Query("max(watchdog_tick_duration_max_seconds)", "the longest"),
                 Query("max(watchdog_tick_interval_seconds)", "due every"),
             ],
             (8, 7),
@@ -176,7 +182,7 @@ def _telling() -> list[Panel]:
         ),
         curves(
             "Decisions, in 5m",
-            "Why somebody was told, or spared, or is to wait; docs/telling.md has the reasons.",
+            "Why somebody was told, or spared, or is to wait; docs/reference/telling.md has the reasons.",
             [Query("sum by (reason) (increase(watchdog_decisions_total[5m]))", "{{reason}}")],
             (8, 7),
             unit="short",
@@ -187,5 +193,98 @@ def _telling() -> list[Panel]:
             [Query("max by (receiver) (watchdog_outbox_oldest_seconds)", "{{receiver}}")],
             (8, 7),
             unit="s",
+        ),
+    ]
+
+
+def _or_none(query: str) -> str:
+    """Return *query*, or zero where the sidecar does none of it: not every one has a partner."""
+    return f"{query} or 0 * max(watchdog_ready)"
+
+
+def _asked_not_to() -> list[Panel]:
+    return [
+        curves(
+            "Silences and acknowledgements",
+            "What somebody asked not to be told of.",
+            [
+                Query("sum by (state) (watchdog_silences)", "silences {{state}}"),
+                Query("sum(watchdog_acknowledged_alerts)", "alerts acknowledged"),
+            ],
+            (12, 7),
+            unit="short",
+        ),
+        curves(
+            "Signs of life, in 5m",
+            "Signs to those who watch the watchdog, and what became of them.",
+            [
+                Query(
+                    _or_none("sum by (kind, outcome) (increase(watchdog_signs_of_life_total[5m]))"),
+                    "signs {{kind}} {{outcome}}",
+                )
+            ],
+            (12, 7),
+            unit="short",
+        ),
+    ]
+
+
+def _beside() -> list[Panel]:
+    return [
+        curves(
+            "Role in a pair",
+            "What it is to its partner; 0 where there is none.",
+            [Query(_or_none("max by (role) (watchdog_pair_role)"), "role {{role}}")],
+            (8, 7),
+            unit="short",
+        ),
+        curves(
+            "Shards",
+            "How many share the work, by which one says so; 0 where there is one.",
+            [Query(_or_none("max by (shard) (watchdog_shards)"), "shard {{shard}}")],
+            (8, 7),
+            unit="short",
+        ),
+        curves(
+            "Traces exported, in 5m",
+            "What became of finished traces; 0 without `traces`.",
+            [
+                Query(
+                    _or_none("sum by (outcome) (increase(watchdog_traces_exported_total[5m]))"),
+                    "traces {{outcome}}",
+                )
+            ],
+            (8, 7),
+            unit="short",
+        ),
+    ]
+
+
+def _what_runs() -> list[Panel]:
+    return [
+        stat(
+            "Rules file",
+            "Whether it was taken when it was last read; one that is refused changes nothing.",
+            Query("min(watchdog_config_last_reload_successful)"),
+            (8, 4),
+            steps=((None, UNKNOWN), (0, CRITICAL), (1, OK)),
+            says=(Says(1, "in force", OK), Says(0, "refused", CRITICAL)),
+        ),
+        stat(
+            "Rules in force since",
+            "When the rules file that is in force was read.",
+            Query("1000 * max(watchdog_config_last_reload_success_timestamp_seconds)"),
+            (8, 4),
+            steps=((None, UNKNOWN), (0, NEUTRAL)),
+            unit="dateTimeFromNow",
+            mode="value",
+        ),
+        stat(
+            "Versions that run",
+            "How many there are: more than one while an upgrade is under way.",
+            Query("count(count by (version) (watchdog_build_info))"),
+            (8, 4),
+            steps=((None, UNKNOWN), (0, NEUTRAL), (2, "yellow")),
+            mode="value",
         ),
     ]

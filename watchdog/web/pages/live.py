@@ -67,6 +67,13 @@ class Parts:
 Draw = Callable[[datetime], Parts]
 
 
+class Lately(Protocol):
+    """Who knows when it was looked last."""
+
+    def fresh(self, now: datetime) -> bool:
+        """Say whether that was lately."""
+
+
 class Watched(Protocol):
     """What the pages need of the sidecar to tell what is new."""
 
@@ -74,11 +81,12 @@ class Watched(Protocol):
     def latest(self) -> Snapshot | None:
         """Return what was seen last."""
 
+    @property
+    def fitness(self) -> Lately:
+        """Return who knows when it looked."""
+
     def clock(self) -> datetime:
         """Return the time."""
-
-    def fresh(self, now: datetime) -> bool:
-        """Say whether it looked lately."""
 
 
 class Board:
@@ -109,7 +117,7 @@ class Board:
 
     def look(self, sidecar: Watched, now: datetime) -> None:
         """Draw anew if there was a look since, or it became clear that there is none."""
-        seen = (sidecar.latest, sidecar.fresh(now))
+        seen = (sidecar.latest, sidecar.fitness.fresh(now))
         if self._seen != seen:
             self.draw(now)
             self._seen = seen

@@ -141,7 +141,7 @@ class Overview:
 
     def _headline(self, latest: Snapshot, troubles: Sequence[Trouble], now: datetime) -> Headline:
         sidecar = self._sidecar
-        if not sidecar.fresh(now):
+        if not sidecar.fitness.fresh(now):
             return not_looking(sidecar.pulse.last_tick)
         changed, started = sidecar.timeline.since(), sidecar.pulse.started_at
         needs = sidecar.config.policy.needs
@@ -230,7 +230,7 @@ class Overview:
         pulse = sidecar.pulse
         waiting = sum(sidecar.outbox.depth(name) for name in sidecar.config.receivers)
         return {
-            "why": sidecar.why_not_ready(sidecar.clock()),
+            "why": sidecar.fitness.why_not_ready(sidecar.clock()),
             "every": sidecar.config.every,
             "started": pulse.started_at,
             "slowest": _rounded(pulse.slowest_tick_seconds),
@@ -239,6 +239,10 @@ class Overview:
             "signals": len(sidecar.fleet.signals),
             "services": len(latest.services),
             "file": sidecar.config.path,
+            "loading": sidecar.loading,
+            "shard": sidecar.config.shard,
+            "discovers": bool(sidecar.config.discover),
+            "elsewhere": len(sidecar.config.elsewhere),
         }
 
 

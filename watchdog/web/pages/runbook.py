@@ -163,5 +163,5 @@ def _frame(sidecar: Sidecar) -> dict[str, object]:
         "refresh": 0,
         "now": latest.at if latest else sidecar.clock(),
         "stale": False,
-        "fresh": sidecar.fresh(sidecar.clock()),
+        "fresh": sidecar.fitness.fresh(sidecar.clock()),
     }

@@ -100,7 +100,7 @@ def page_of(sidecar: Sidecar, latest: Snapshot, name: str, now: datetime) -> Pag
     events = sidecar.timeline.of(name)
     return Page(
         _headline(sidecar, latest, name, notices, graph)
-        if sidecar.fresh(now)
+        if sidecar.fitness.fresh(now)
         else _not_looking(sidecar, name),
         graph,
         tuple((other, services.get(other)) for other in needs.get(name, ())),
@@ -242,13 +242,16 @@ def service_routes(sidecar: Sidecar, live: Live) -> list[Route]:
     async def service(request: Request) -> Response:
         await templates_read()
         name, now = request.path_params["name"], sidecar.clock()
-        latest, fresh = sidecar.latest, sidecar.fresh(now)
+        latest, fresh = sidecar.latest, sidecar.fitness.fresh(now)
         frame = {"now": now, "status": Status.UNKNOWN, "stale": False, "live": "", "seen": "", "refresh": 0}
         if latest is None:
             return page(render("starting.html", {**frame, "refresh": SOON}), now, 503)
         status = status_of(latest, name)
         if status is None:
+            shard, number = sidecar.config.shard, sidecar.config.elsewhere.get(name)
             cure = suggest(name, latest.services)
+            if shard is not None and number is not None:
+                cure = f"shard {number} of {shard.of} watches it"
             return page(render("service_missing.html", {**frame, "name": name, "cure": cure}), now, 404)
         path = f"/services/{address(name)}"
         board = live.board(path, lambda now: parts_of(_page_now(sidecar, name, now)))

@@ -23,7 +23,7 @@ VERDICT_WORDS: Mapping[str, str] = {
     Verdict.MISSING: "There is no such stream or group.",
     Verdict.OK: "Nothing of all that can be wrong with a group holds.",
 }
-"""What each verdict says, in the words of docs/consumer-groups.md."""
+"""What each verdict says, in the words of docs/explanation/consumer-groups.md."""
 
 
 @dataclass(frozen=True, slots=True)

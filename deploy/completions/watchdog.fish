@@ -1,0 +1,1 @@
+complete --command watchdog --no-files --arguments "(env _WATCHDOG_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) watchdog)" --condition "env _WATCHDOG_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) watchdog"

@@ -1,0 +1,1 @@
+"""A signal and a receiver for Pipeline Watchdog."""
