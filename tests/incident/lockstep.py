@@ -12,8 +12,8 @@ import asyncio
 import os
 import shutil
 import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -293,12 +293,22 @@ async def world(
             copy(past.directory / name, directory / name)
     # Its allocator's thread sleeps until moments of the clock: on one set back it would never sleep.
     extra = ["--dir", str(directory), "--jemalloc-bg-thread", "no"]
-    with start_server(REDIS, environment=clock.environment, extra=extra) as server:
+    with _own_path(), start_server(REDIS, environment=clock.environment, extra=extra) as server:
         found = await _opened(directory, clock, server, at, edit)
         try:
             yield found
         finally:
             await _closed(found)
+
+
+@contextmanager
+def _own_path() -> Iterator[None]:
+    """Have the stand-ins of systemctl and journalctl found by nobody who comes after."""
+    before = os.environ["PATH"]
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
 
 
 async def _opened(
