@@ -10,6 +10,8 @@ import structlog
 
 logging.getLogger("werkzeug").setLevel(logging.WARNING)
 """Unset, the first test with an HTTP server in a process would find its requests on standard error."""
+AS_AT_FIRST = structlog.get_config()
+"""Taken here and not before each test: a fixture of a whole module may have run a command by then."""
 LONGEST = (
     "test_library.py",
     "test_poll.py",
@@ -39,7 +41,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _logs() -> Iterator[None]:
-    """Log as before: a command that was run within a test logs to what was its standard error."""
-    before = structlog.get_config()
+    """Log as at first: a command that was run within a test logs to what was its standard error."""
     yield
-    structlog.configure(**before)
+    structlog.configure(**AS_AT_FIRST)

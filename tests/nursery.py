@@ -206,6 +206,10 @@ def main(modules: Sequence[str]) -> None:
     """Load *modules*, then do as told."""
     for module in modules:
         importlib.import_module(module)
+    if modules == list(WATCHDOG):
+        importlib.import_module("watchdog.config").load(
+            ROOT / "rules.yaml", {}
+        )  # most shapes are made by this
     argv = tend(socket.socket(fileno=os.dup(0)))
     if argv is not None:
         sys.argv = argv

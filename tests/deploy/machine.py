@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,12 +28,15 @@ WANTED = "sysinit.target basic.target network-online.target shutdown.target mult
 BOOT = f"""
 set -e
 umount /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup
-mkdir -p "$1/etc" "$1/work"
+mkdir -p "$1/etc" "$1/work" "$1/python" "$1/packages"
+mount --bind "$2" "$1/python"  # wherever they are: in a home, below /opt or /tmp, where units see nothing
+mount --bind "$3" "$1/packages"
 mount -t overlay overlay -o lowerdir=/etc,upperdir="$1/etc",workdir="$1/work" /etc
 for place in {HIDDEN}; do mount -t tmpfs tmpfs "$(realpath $place)"; done
-mkdir -p /run/systemd/system /run/lock /opt/pipeline-watchdog /opt/python /etc/systemd/system/service.d
+mkdir -p /run/systemd/system /run/lock /opt/pipeline-watchdog /opt/python /opt/packages /etc/systemd/system/service.d
 mount --bind "$1/installed" /opt/pipeline-watchdog
-mount --bind "$2" /opt/python
+mount --bind "$1/python" /opt/python
+mount --bind "$1/packages" /opt/packages
 cd /opt/pipeline-watchdog/share/pipeline-watchdog/systemd
 for target in {WANTED}; do
   printf '[Unit]\\nDefaultDependencies=no\\n' > /etc/systemd/system/$target
@@ -55,7 +59,7 @@ START = f"""
 set -e
 {CGROUPS}
 echo $$ > /sys/fs/cgroup/"$1"/cgroup.procs
-exec {INNER} sh -c "$2" sh "$3" "$4"
+exec {INNER} sh -c "$2" sh "$3" "$4" "$5"
 """
 
 
@@ -90,12 +94,13 @@ class Machine:
 
 
 def _portable(installed: Installed, folder: Path) -> None:
-    """Copy *installed* for /opt/pipeline-watchdog, with the Python of /opt/python: /root cannot be seen there."""
+    """Copy *installed* for /opt/pipeline-watchdog, with the Python and the packages of /opt."""
     subprocess.run(["cp", "-a", str(installed.folder), str(folder)], check=True, timeout=60)
     python = folder / "bin" / "python"
     python.unlink()
     python.symlink_to(f"/opt/python/bin/python{sys.version_info.major}.{sys.version_info.minor}")
     (folder / "pyvenv.cfg").write_text("home = /opt/python/bin\ninclude-system-site-packages = false\n")
+    Installed(folder).locked.write_text("/opt/packages\n")
     program = folder / "bin" / "watchdog"
     program.write_text("#!/opt/pipeline-watchdog/bin/python\n" + program.read_text().partition("\n")[2])
 
@@ -112,7 +117,18 @@ def machine(installed: Installed) -> Iterator[Machine]:
         folder.chmod(0o755)
         _portable(installed, folder / "installed")
         name = f"watchdog-{os.getpid()}-machine.slice"
-        argv = [*OUTER, "sh", "-c", START, "sh", name, BOOT, short, sys.base_prefix]
+        argv = [
+            *OUTER,
+            "sh",
+            "-c",
+            START,
+            "sh",
+            name,
+            BOOT,
+            short,
+            sys.base_prefix,
+            sysconfig.get_path("purelib"),
+        ]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, (folder / "boot").open("w") as log:
             told.bind(str(folder / "told"))
             told.settimeout(20)

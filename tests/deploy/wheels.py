@@ -76,6 +76,11 @@ class Installed:
         (found,) = self.folder.glob("lib/python*/site-packages")
         return found
 
+    @property
+    def locked(self) -> Path:
+        """Return the file that says where all other packages are."""
+        return self.site / "locked.pth"
+
     def python(self, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
         """Run its Python far from the checkout, with nothing of our environment."""
         return subprocess.run(
@@ -119,5 +124,5 @@ def install(wheel: Path, folder: Path) -> Installed:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (installed.site / "locked.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    installed.locked.write_text(f"{sysconfig.get_path('purelib')}\n")
     return installed
